@@ -1,0 +1,191 @@
+"""What the rows of a change log say about each deal, up to and including each row.
+
+Rows are sorted by deal and time. A *piece* is a run of rows of one deal in one state; a *visit* is
+a piece together with its continuations: a deal that comes back from an on-hold stage to the stage
+it left resumes the same visit, and the days on hold do not count. Every value of a piece or row
+depends on that row and earlier rows of the same deal only, so that a snapshot is a plain `take`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from funnel.typing import NO_DAY
+
+if TYPE_CHECKING:
+    from funnel.typing import BoolArray, DayArray, IntArray
+
+__all__ = ["Pieces", "deal_bounds", "first_rows", "last_rows", "pieces", "pushes"]
+
+WON, LOST = 1, 2  # codes of funnel.stages.Outcome that count as closed
+
+
+class Pieces(NamedTuple):
+    """One entry for each run of rows of one deal in one state, all of shape (p,).
+
+    ``age`` is in days spent in the visit before the piece begins, -1 where the day of entry is
+    unknown; ``previous`` is the state of the visit before, -1 where there is none; ``furthest`` is
+    the highest position on the ladder so far, -1 where none was reached.
+    """
+
+    deal: IntArray
+    stage: IntArray
+    start: DayArray
+    entered: DayArray
+    age: IntArray
+    visit: IntArray
+    previous: IntArray
+    furthest: IntArray
+    reopened: IntArray
+    closed_on: DayArray
+    target: IntArray
+    stop: DayArray
+    resumed: BoolArray
+    of_row: IntArray
+
+
+def deal_bounds(deal: IntArray, n_deals: int) -> IntArray:
+    """(r,) -> (n + 1,): where the rows of each deal begin, for rows sorted by deal."""
+    counts = np.bincount(deal, minlength=n_deals)
+    return np.concatenate(([0], np.cumsum(counts)))
+
+
+def first_rows(deal: IntArray) -> BoolArray:
+    """(r,) -> (r,): mask of the first row of each deal, for rows sorted by deal."""
+    first = np.ones(len(deal), dtype=np.bool_)
+    np.not_equal(deal[1:], deal[:-1], out=first[1:])
+    return first
+
+
+def last_rows(at: DayArray, bounds: IntArray, day: int) -> IntArray:
+    """(r,), (n + 1,), () -> (n,): the last row of each deal on or before `day`, -1 where none."""
+    known = np.concatenate(([0], np.cumsum(at <= day, dtype=np.int64)))
+    seen = known[bounds[1:]] - known[bounds[:-1]]
+    return np.where(seen > 0, bounds[:-1] + seen - 1, -1)
+
+
+def _carry(mask: BoolArray) -> IntArray:
+    """(p,) -> (p,): position of the last marked entry up to and including each, -1 where none."""
+    return np.maximum.accumulate(np.where(mask, np.arange(len(mask)), -1))
+
+
+def _before(position: IntArray, floor: IntArray) -> IntArray:
+    """(p,), (p,) -> (p,): `position` of the entry before, -1 where it lies before `floor`."""
+    shifted = np.concatenate(([-1], position[:-1])) if len(position) else position
+    return np.where(shifted >= floor, shifted, -1)
+
+
+def _counts_within(mask: BoolArray, begin: IntArray) -> IntArray:
+    """(p,), (p,) -> (p,): marked entries from the entry `begin` of the deal up to each."""
+    total = np.concatenate(([0], np.cumsum(mask, dtype=np.int64)))
+    return (total[1:] - total[begin]).astype(np.int32)
+
+
+def _visit_numbers(deal: IntArray, stage: IntArray, starts: BoolArray, n_states: int) -> IntArray:
+    """(p,) x 3 -> (p,): 1 for the first visit of a deal to a state, 2 for the second, ...; 0 elsewhere."""
+    at = np.flatnonzero(starts)
+    key = deal[at].astype(np.int64) * n_states + stage[at]
+    order = np.argsort(key, kind="stable")
+    ranked = key[order]
+    fresh = np.ones(len(ranked), dtype=np.bool_)
+    np.not_equal(ranked[1:], ranked[:-1], out=fresh[1:])
+    number = np.zeros(len(deal), dtype=np.int32)
+    number[at[order]] = np.arange(len(ranked)) - _carry(fresh) + 1
+    return number
+
+
+def pieces(
+    deal: IntArray,
+    at: DayArray,
+    stage: IntArray,
+    *,
+    first_entered: DayArray,
+    on_hold: BoolArray,
+    ladder: IntArray,
+    outcomes: IntArray,
+) -> Pieces:
+    """Cut rows into pieces: (r,), (r,), (r,), (n,), (s,), (s,), (s,) -> (p,) each.
+
+    Parameters
+    ----------
+    deal, at, stage : (r,) int
+        Rows sorted by deal and time.
+    first_entered : (n,) int32
+        Day on which the first state seen of each deal was entered, `NO_DAY` where unknown.
+    on_hold, ladder, outcomes : (s,)
+        Per state: does the clock stop, position on the ladder (-1 for none), outcome code.
+
+    Returns
+    -------
+    Pieces
+    """
+    change = first_rows(deal)
+    change[1:] |= stage[1:] != stage[:-1]
+    at_change = np.flatnonzero(change)
+    d, s, start = deal[at_change], stage[at_change], at[at_change]
+    first = first_rows(d)
+    begin = _carry(first)
+    n = len(d)
+
+    held = on_hold[s]
+    working = _before(_carry(~held), begin)  # the last piece before this one that was not on hold
+    came_from = np.where(working >= 0, s[working], -1)
+    resumed = ~held & ~first & (came_from == s)
+    visit_start = _carry(~held & ~resumed)
+    origin = np.where(held, np.arange(n), visit_start)
+
+    stop = np.full(n, NO_DAY, dtype=np.int32)
+    target = np.full(n, -1, dtype=np.int32)
+    follows = ~first[1:]
+    stop[:-1][follows] = start[1:][follows]
+    target[:-1][follows] = s[1:][follows]
+
+    entered = start.astype(np.int64)
+    entered[first] = first_entered[d[first]]
+    entered = entered[origin]
+    length = np.where(held & (stop != NO_DAY), stop.astype(np.int64) - start, 0)
+    rest = np.concatenate(([0], np.cumsum(length)))[:-1]
+    age = np.where(entered == NO_DAY, -1, start - entered - (rest - rest[origin]))
+
+    visit = _visit_numbers(d, s, ~resumed, len(on_hold))[origin]
+    previous = came_from[origin]
+
+    height = int(ladder.max(initial=-1)) + 2
+    climbed = np.maximum.accumulate(d.astype(np.int64) * height + ladder[s] + 1)
+    furthest = climbed - d.astype(np.int64) * height - 1
+
+    outcome = outcomes[s]
+    closed = (outcome == WON) | (outcome == LOST)
+    was_closed = np.concatenate(([False], closed[:-1])) & ~first
+    same = np.concatenate(([False], outcome[1:] == outcome[:-1])) & ~first
+    closed_on = np.where(outcome > 0, start[_carry(~same)], NO_DAY)
+    return Pieces(
+        deal=d,
+        stage=s,
+        start=start,
+        entered=entered.astype(np.int32),
+        age=age.astype(np.int32),
+        visit=visit,
+        previous=previous.astype(np.int16),
+        furthest=furthest.astype(np.int16),
+        reopened=_counts_within(was_closed & (outcome == 0), begin),
+        closed_on=closed_on.astype(np.int32),
+        target=target,
+        stop=stop,
+        resumed=resumed,
+        of_row=(np.cumsum(change) - 1).astype(np.int64),
+    )
+
+
+def pushes(deal: IntArray, expected_close: DayArray) -> IntArray:
+    """(r,), (r,) -> (r,): how often the promised day had moved later, up to each row.
+
+    A promise that was taken away and given again is compared with the last one that was known.
+    """
+    begin = _carry(first_rows(deal))
+    known = expected_close != NO_DAY
+    last = _before(_carry(known), begin)
+    later = known & (last >= 0) & (expected_close > expected_close[last])
+    return _counts_within(later, begin)

@@ -1,0 +1,144 @@
+"""Single deals to and from the columns of a pipeline, and deals by group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funnel.calendars import to_date, to_dates, to_day
+from funnel.errors import ValidationError
+from funnel.opportunity import Opportunity
+from funnel.tables import _build
+from funnel.typing import NO_DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from funnel.stages import Funnel
+    from funnel.tables.pipeline import Pipeline
+    from funnel.typing import DateLike, DayArray, IntArray
+
+DAYS = ("created", "stage_entered", "closed_on", "first_seen")
+COUNTS = ("days_in_stage", "visits", "pushes", "reopened")
+STAGES = ("previous_stage", "furthest_stage")
+
+
+def _days(deals: Sequence[Opportunity], name: str) -> DayArray:
+    """Collect one date field as days."""
+    found = [getattr(deal, name) for deal in deals]
+    return np.array([NO_DAY if day is None else to_day(day) for day in found], dtype=np.int32)
+
+
+def _attribute(deals: Sequence[Opportunity], name: str) -> Any:  # noqa: ANN401 - a column of any kind
+    """Collect one attribute; its kind follows from the values that are known."""
+    values = [deal.attributes.get(name) for deal in deals]
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(value, int | float) for value in known):
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    if known and not any(isinstance(value, str | int | float) for value in known):
+        return np.array(values, dtype="datetime64[D]")
+    return np.array(["" if value is None else str(value) for value in values], dtype="T")
+
+
+def from_deals(
+    deals: Sequence[Opportunity], funnel: Funnel | None, as_of: DateLike | None
+) -> dict[str, Any]:
+    """Collect deals into the columns of `Pipeline.from_columns` and derived state."""
+    funnels = {deal.funnel for deal in deals} or {funnel}
+    days = {to_day(deal.as_of) for deal in deals} or {None if as_of is None else to_day(as_of)}
+    if len(funnels) > 1 or len(days) > 1 or None in funnels or None in days:
+        msg = (
+            f"opportunities must share one funnel and one as_of; found {len(funnels)} funnels and "
+            f"{len(days)} days among {len(deals)} deals. An empty list needs funnel= and as_of=."
+        )
+        raise ValidationError(msg)
+    ladder = next(item for item in funnels if item is not None)
+    cut = next(day for day in days if day is not None)
+    columns: dict[str, Any] = {
+        name: _attribute(deals, name) for name in {key for deal in deals for key in deal.attributes}
+    }
+    columns |= {
+        "funnel": ladder,
+        "as_of": to_date(cut),
+        "id": _build.names([deal.id for deal in deals]),
+        "stage": _build.names([deal.stage for deal in deals]),
+        "amount": np.array([np.nan if deal.amount is None else deal.amount for deal in deals]),
+        "currency": _build.names([deal.currency or "" for deal in deals]),
+        "expected_close": _days(deals, "expected_close"),
+    }
+    columns |= {name: _days(deals, name) for name in DAYS}
+    for name in COUNTS:
+        found = [getattr(deal, name) for deal in deals]
+        columns[name] = np.array([-1 if n is None else n for n in found], dtype=np.int32)
+    for name in STAGES:
+        stages = [getattr(deal, name) for deal in deals]
+        columns[name] = np.array(
+            [-1 if stage is None else ladder.code(stage) for stage in stages], dtype=np.int16
+        )
+    return columns
+
+
+def to_deals(pipeline: Pipeline, begin: int, end: int) -> Iterator[Opportunity]:
+    """Yield rows ``begin .. end - 1`` as opportunities."""
+    rows = slice(begin, end)
+    ids = pipeline.funnel.ids
+    columns = _build.decoded(pipeline.schema, {k: v[rows] for k, v in pipeline.columns.items()})
+    plain = {name: values.tolist() for name, values in columns.items()}
+    days = {name: to_dates(getattr(pipeline, name)[rows]).tolist() for name in DAYS}
+    counts = {name: getattr(pipeline, name)[rows].tolist() for name in COUNTS}
+    stages = {name: getattr(pipeline, name)[rows].tolist() for name in STAGES}
+    funnel, as_of = pipeline.funnel, np.datetime64(pipeline.as_of, "D")
+    attributes = pipeline.schema.attributes
+    for i, (name, stage) in enumerate(
+        zip(pipeline.ids[rows].tolist(), pipeline.stage[rows].tolist(), strict=True)
+    ):
+        yield Opportunity(
+            id=name,
+            funnel=funnel,
+            as_of=as_of,
+            stage=ids[stage],
+            amount=plain["amount"][i],
+            currency=plain["currency"][i] or None,
+            expected_close=plain["expected_close"][i],
+            **{key: found[i] for key, found in days.items()},
+            **{key: None if found[i] < 0 else found[i] for key, found in counts.items()},
+            **{key: None if found[i] < 0 else ids[found[i]] for key, found in stages.items()},
+            attributes={key: _known(plain[key][i]) for key in attributes},
+        )
+
+
+def _known(value: Any) -> Any:  # noqa: ANN401 - a value of any kind
+    """Return None for a value that stands for unknown."""
+    return None if value == "" or value != value else value  # noqa: PLC1901, PLR0124
+
+
+def group(pipeline: Pipeline, by: Sequence[str]) -> tuple[tuple[tuple[str, ...], ...], IntArray]:
+    """Number the groups of deals, see `Pipeline.groups`."""
+    code = np.zeros(len(pipeline), dtype=np.int64)
+    labels: list[list[str]] = []
+    for name in by:
+        if name == "stage":
+            names, values = list(pipeline.funnel.ids), pipeline.stage
+        else:
+            column = pipeline.schema.column(name)
+            if column.kind != "category":
+                raise ValidationError.from_value(
+                    "by", "must name columns of categories", name, f"{name!r} is a {column.kind} column."
+                )
+            names, values = [*column.categories], pipeline.columns[name]
+        order = sorted(range(len(names)), key=names.__getitem__)
+        rank = np.empty(len(names) + 1, dtype=np.int64)
+        rank[order] = np.arange(1, len(names) + 1)
+        rank[-1] = 0  # code -1: unknown
+        code = code * (len(names) + 1) + rank[values]
+        labels.append(["", *(names[i] for i in order)])
+    found, inverse = np.unique(code, return_inverse=True)
+    keys = []
+    for value in found.tolist():
+        key, rest = [], value
+        for names in reversed(labels):
+            rest, digit = divmod(rest, len(names))
+            key.append(names[digit])
+        keys.append(tuple(reversed(key)))
+    return tuple(keys), inverse.astype(np.int32)
