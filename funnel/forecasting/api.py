@@ -1,0 +1,101 @@
+"""The one call: a history or a pipeline in, a forecast out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from funnel.errors import ValidationError
+from funnel.forecasting.base import FittedForecaster, Forecaster
+from funnel.forecasting.deals import DealForecaster
+from funnel.models import StageModel, registry
+from funnel.tables import History, Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from funnel.calendars import Horizon
+    from funnel.forecasting.forecast import Forecast
+
+__all__ = ["DEFAULT", "forecast"]
+
+DEFAULT = "win-rate"
+"""The forecaster used where none is named."""
+
+
+def _resolve(
+    forecaster: str | StageModel[Any] | Forecaster | FittedForecaster,
+) -> Forecaster | FittedForecaster:
+    """Look a name up, and lift a stage model."""
+    found = registry.get(forecaster) if isinstance(forecaster, str) else forecaster
+    if isinstance(found, StageModel):
+        return DealForecaster(found)
+    if not isinstance(found, Forecaster | FittedForecaster):
+        raise ValidationError.from_value(
+            "forecaster",
+            "must be the name of a model, a stage model or a forecaster",
+            forecaster,
+            f"Known names: {', '.join(registry.names())}.",
+        )
+    return found
+
+
+def forecast(
+    source: History | Pipeline,
+    horizon: Horizon,
+    /,
+    forecaster: str | StageModel[Any] | Forecaster | FittedForecaster = DEFAULT,
+    *,
+    by: Sequence[str] = (),
+) -> Forecast:
+    """Forecast what is booked in each period.
+
+    Parameters
+    ----------
+    source : History or Pipeline
+        A history is fitted and its last snapshot is forecast; use ``history.until(day)`` for an
+        earlier day. A pipeline works with a fitted forecaster, or with a model that needs no
+        history (``"textbook"``), so that a single export is enough to start.
+    horizon : Horizon
+        The periods.
+    forecaster : str, StageModel, Forecaster or FittedForecaster
+        The name of a model, a model, or a forecaster.
+    by : sequence of str
+        Category columns whose values make groups.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    InsufficientDataError
+        When there is too little history, or none for a model that has to learn.
+    UnknownModelError
+        When no model has the name.
+    LeakError
+        When a fitted forecaster has seen more than the pipeline's day.
+
+    Examples
+    --------
+    >>> import funnel as fn
+    >>> history = fn.datasets.simulate(500, rng=1).history
+    >>> outlook = fn.forecast(history, fn.Horizon.quarters("2026-07-01", 4))
+    >>> outlook.horizon.labels
+    ('2026-Q3', '2026-Q4', '2027-Q1', '2027-Q2')
+    """
+    resolved = _resolve(forecaster)
+    if isinstance(source, History):
+        fitted = resolved.fit(source) if isinstance(resolved, Forecaster) else resolved
+        return fitted.forecast(source.snapshot(), horizon, by=by)
+    if isinstance(source, Pipeline):
+        if isinstance(resolved, DealForecaster):
+            resolved = resolved.without_history()
+        if isinstance(resolved, FittedForecaster):
+            return resolved.forecast(source, horizon, by=by)
+    raise ValidationError.from_value(
+        "source",
+        "must be a History, or a Pipeline with a fitted forecaster",
+        type(source).__name__,
+        "Fit the forecaster on a History first: forecaster.fit(history).",
+    )

@@ -1,0 +1,49 @@
+"""The other question: what will be booked in each period?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Executor
+
+    from funnel.calendars import Horizon
+    from funnel.forecasting.forecast import Forecast
+    from funnel.summary import HistorySource
+    from funnel.tables import History, Pipeline
+
+__all__ = ["FittedForecaster", "Forecaster"]
+
+
+@runtime_checkable
+class FittedForecaster(Protocol):
+    """A forecaster that has learnt what it needs; frozen and thread-safe."""
+
+    @property
+    def trained_until(self) -> int:
+        """Last day (since 1970-01-01) of the history it has seen; `NO_DAY` where it saw none."""
+        ...
+
+    def forecast(
+        self, pipeline: Pipeline, horizon: Horizon, /, *, by: Sequence[str] = ()
+    ) -> Forecast:
+        """Forecast what is booked in each period, as known at the end of ``pipeline.as_of``.
+
+        Raises
+        ------
+        LeakError
+            When ``pipeline.as_of`` is before `trained_until`.
+        """
+        ...
+
+
+@runtime_checkable
+class Forecaster(Protocol):
+    """A forecaster before it is fitted: parameters only."""
+
+    def fit(
+        self, source: History | HistorySource, /, *, executor: Executor | None = None
+    ) -> FittedForecaster:
+        """Learn from a history, or from chunks of one."""
+        ...

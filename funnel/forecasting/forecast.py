@@ -1,0 +1,312 @@
+"""A forecast: for each period the distribution of what is booked, and the deals behind it."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from funnel._frames import FrameBackend, to_frame
+from funnel.calendars import Horizon, to_date
+from funnel.errors import UnknownColumnError, ValidationError
+from funnel.forecasting import _tables
+from funnel.forecasting.amounts import Amounts
+from funnel.kernels import compound
+
+if TYPE_CHECKING:
+    from funnel.forecasting._tables import LargestDeals, RollUp
+    from funnel.kernels.compound import Law
+    from funnel.typing import FloatArray, IntArray, StringArray
+
+__all__ = ["PARTS", "Forecast", "ForecastDeals"]
+
+PARTS = ("booked", "open")
+"""What a forecast is made of: deals won already, and deals open at `as_of`."""
+
+
+@attrs.frozen(eq=False)
+class ForecastDeals:
+    """The deals behind a forecast, one row each.
+
+    Parameters
+    ----------
+    ids : (n,) str
+        Deals.
+    chance : (n, k) float64
+        Chance that the deal is booked in each period; 1 in one period for a booked deal.
+    amount : (n,) float64
+        Major units; NaN unknown.
+    part, group : (n,) int
+        Positions in `PARTS` and in the keys of the forecast.
+    category : (n,) int8
+        Position in ``tuple(ForecastCategory)``, -1 none.
+    promised : (n,) int32
+        Period that the expected close falls into, -1 none.
+    """
+
+    ids: StringArray
+    chance: FloatArray
+    amount: FloatArray
+    part: IntArray
+    group: IntArray
+    category: IntArray
+    promised: IntArray
+
+    def select(self, rows: Any) -> ForecastDeals:  # noqa: ANN401 - a mask or positions
+        """Return some of the deals."""
+        return ForecastDeals(*(getattr(self, field.name)[rows] for field in attrs.fields(type(self))))
+
+
+@attrs.frozen(eq=False, repr=False, slots=False)
+class Forecast:
+    """What will be booked in each period of a horizon, as a distribution.
+
+    The deals are independent of one another given the forecaster; each is booked in a period with
+    its chance, for its amount (or, where that is unknown, for an amount drawn from won deals). The
+    distribution is exact for small books (see `method` and `error`), and every selection
+    (`parts`, `group`, `total`) has a distribution of its own: quantiles are never added up.
+
+    Parameters
+    ----------
+    horizon : Horizon
+        k half-open periods.
+    as_of : int
+        The day (its end, since 1970-01-01) at which it was made.
+    currency : str
+        Of all amounts.
+    by : tuple of str
+        Columns that make the groups.
+    keys : tuple of tuple of str
+        One key for each group.
+    deals : ForecastDeals
+        The deals behind it.
+    unknown : Amounts
+        The distribution for unknown amounts.
+    model : str
+        What made it.
+    notes : tuple of str
+        Assumptions, and deals that were left out or treated in a special way.
+
+    Examples
+    --------
+    >>> import funnel as fn
+    >>> pipeline = fn.Pipeline.from_columns(
+    ...     funnel=fn.Funnel.template("project"), as_of="2026-06-30",
+    ...     id=["A", "B"], stage=["proposal", "negotiation"], amount=[100.0, 200.0],
+    ...     expected_close=["2026-07-15", "2026-11-01"],
+    ... )
+    >>> outlook = fn.forecast(pipeline, fn.Horizon.quarters("2026-07-01", 2), "textbook")
+    >>> outlook.expected.tolist()
+    [50.0, 140.0]
+    >>> outlook.probability_of(100).tolist()
+    [0.5, 0.7]
+    >>> outlook.total().probability_of(200).tolist()
+    [0.7]
+    """
+
+    horizon: Horizon
+    as_of: int
+    currency: str
+    by: tuple[str, ...]
+    keys: tuple[tuple[str, ...], ...]
+    deals: ForecastDeals
+    unknown: Amounts
+    model: str
+    notes: tuple[str, ...] = ()
+
+    # -- moments ---------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _mean(self) -> FloatArray:
+        """Mean amount of each deal if it is won, (n,)."""
+        amount = self.deals.amount
+        return np.where(np.isnan(amount), self.unknown.mean, amount)
+
+    @functools.cached_property
+    def expected(self) -> FloatArray:
+        """Expected booked money by period, (k,), in major units of `currency`."""
+        return self._mean @ self.deals.chance
+
+    @functools.cached_property
+    def sd(self) -> FloatArray:
+        """Standard deviation of the booked money by period, (k,)."""
+        amount, chance = self.deals.amount, self.deals.chance
+        square = np.where(np.isnan(amount), self.unknown.square, amount**2)
+        variance = square @ chance - self._mean**2 @ chance**2
+        return np.sqrt(np.maximum(variance, 0.0))
+
+    @property
+    def expected_wins(self) -> FloatArray:
+        """Expected number of deals booked by period, (k,)."""
+        return self.deals.chance.sum(axis=0)
+
+    # -- distribution ----------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _laws(self) -> tuple[Law, ...]:
+        """The distribution of each period."""
+        known = ~np.isnan(self.deals.amount)
+        amount = self.deals.amount[known]
+        laws = []
+        for period in range(len(self.horizon)):
+            chance = self.deals.chance[:, period]
+            drawn = compound.Unknown(chance[~known], self.unknown.atoms, self.unknown.weights)
+            laws.append(compound.deal_law(0.0, chance[known], amount, unknown=drawn))
+        return tuple(laws)
+
+    @property
+    def method(self) -> tuple[str, ...]:
+        """How the distribution of each period was computed: enumeration, lattice or cos (Fourier)."""
+        return tuple(law.method for law in self._laws)
+
+    @property
+    def error(self) -> FloatArray:
+        """Bound or estimate of the numerical error in probability by period, (k,)."""
+        return np.array([law.error for law in self._laws])
+
+    def quantile(self, q: float) -> FloatArray:
+        """Return the smallest amount that is not exceeded with probability `q`, by period: (k,).
+
+        Raises
+        ------
+        ValidationError
+            When `q` is not between 0 and 1.
+        """
+        if not 0.0 <= q <= 1.0:
+            raise ValidationError.from_value("q", "must be a probability between 0 and 1", q, "")
+        level = np.array([q])
+        return np.array([compound.quantile(law, level)[0] for law in self._laws])
+
+    def interval(self, level: float) -> tuple[FloatArray, FloatArray]:
+        """Return the central interval that holds the outcome with probability `level`: (k,), (k,)."""
+        if not 0.0 < level < 1.0:
+            raise ValidationError.from_value("level", "must be a probability inside (0, 1)", level, "")
+        return self.quantile((1.0 - level) / 2.0), self.quantile((1.0 + level) / 2.0)
+
+    def probability_of(self, target: float | Sequence[float] | FloatArray) -> FloatArray:
+        """Return the chance to book at least `target` in each period, (k,).
+
+        Parameters
+        ----------
+        target : float or (k,) float
+            One target for every period, or one for each.
+
+        Raises
+        ------
+        ValidationError
+            When a target is NaN, or their number is not that of the periods.
+        """
+        targets = np.asarray(target, dtype=np.float64)
+        if targets.shape not in {(), (len(self.horizon),)} or np.isnan(targets).any():
+            raise ValidationError.from_value(
+                "target", f"must be one number or {len(self.horizon)}, one for each period", target, ""
+            )
+        spread = np.broadcast_to(targets, len(self.horizon))
+        return np.array(
+            [compound.survival(law, goal[None])[0] for law, goal in zip(self._laws, spread, strict=True)]
+        )
+
+    # -- selections ------------------------------------------------------------------------------
+
+    @property
+    def parts(self) -> Mapping[str, Forecast]:
+        """The forecast of each part, by name."""
+        found = {
+            name: attrs.evolve(self, deals=self.deals.select(self.deals.part == code))
+            for code, name in enumerate(PARTS)
+        }
+        return types.MappingProxyType(found)
+
+    def group(self, key: str | Sequence[str]) -> Forecast:
+        """Return the forecast of one group.
+
+        Parameters
+        ----------
+        key : str or sequence of str
+            The values of the `by` columns, in their order.
+
+        Raises
+        ------
+        UnknownColumnError
+            When there is no such group; the message suggests close ones.
+        """
+        wanted = (key,) if isinstance(key, str) else tuple(key)
+        if wanted not in self.keys:
+            raise UnknownColumnError(" / ".join(wanted), (" / ".join(known) for known in self.keys))
+        rows = self.deals.group == self.keys.index(wanted)
+        picked = attrs.evolve(self.deals.select(rows), group=np.zeros(int(rows.sum()), dtype=np.int32))
+        return attrs.evolve(self, keys=(wanted,), deals=picked)
+
+    def total(self) -> Forecast:
+        """Return the forecast of the whole horizon as one period."""
+        whole = self.deals.chance.sum(axis=1, keepdims=True)
+        promised = np.where(self.deals.promised >= 0, 0, -1).astype(np.int32)
+        deals = attrs.evolve(self.deals, chance=np.minimum(whole, 1.0), promised=promised)
+        return attrs.evolve(self, horizon=self.horizon.whole(), deals=deals)
+
+    def largest(self, n: int = 10) -> LargestDeals:
+        """Return the deals that contribute most to the expected money of the whole horizon."""
+        return _tables.largest(self, n)
+
+    def roll_up(self, *, cumulative: bool = False) -> RollUp:
+        """Return open money by forecast category and promised period, as sales teams report it.
+
+        Parameters
+        ----------
+        cumulative : bool
+            Exclusive by default: each category holds its own deals. Cumulative: commit includes
+            what is booked, best case includes commit, pipeline includes best case.
+
+        Notes
+        -----
+        A deal's own category counts before that of its stage. Omitted deals never count.
+        """
+        return _tables.roll_up(self, cumulative=cumulative)
+
+    # -- out -------------------------------------------------------------------------------------
+
+    def to_columns(self, *, target: float | None = None) -> dict[str, np.ndarray[Any, Any]]:
+        """Return one row for each group and period, the groups' totals and the grand total last.
+
+        Columns: the `by` columns, ``period``, ``start``, ``end``, ``booked``, ``open``,
+        ``expected``, ``sd``, ``p10``, ``p50``, ``p90`` and, with a `target`, ``probability``.
+        """
+        return _tables.to_columns(self, target)
+
+    def to_frame(self, *, target: float | None = None, backend: FrameBackend = "pandas") -> Any:  # noqa: ANN401
+        """Return `to_columns` as a dataframe of `backend`.
+
+        Raises
+        ------
+        MissingDependencyError
+            When narwhals or the library is not installed.
+        """
+        return to_frame(self.to_columns(target=target), backend)
+
+    def to_dict(self, *, target: float | None = None) -> dict[str, Any]:
+        """Return plain JSON types: the table of `to_columns`, the notes, and a schema version."""
+        return _tables.to_dict(self, target)
+
+    def to_text(self, *, target: float | None = None) -> str:
+        """Return the forecast as a plain-text table with its notes."""
+        return _tables.to_text(self, target)
+
+    def __str__(self) -> str:
+        """Return the plain-text table."""
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        groups = f", {len(self.keys)} groups by {', '.join(self.by)}" if self.by else ""
+        return (
+            f"Forecast({self.model!r} as of {to_date(self.as_of)}, {len(self.horizon)} periods from "
+            f"{self.horizon.start}{groups}, {len(self.deals.ids):,} deals)"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the table for a notebook."""
+        return _tables.to_html(self)

@@ -1,0 +1,201 @@
+"""A book of independent deals as its law needs it, and bounds on its characteristic function."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from funnel.kernels._bulk import EMPTY_BULK, Bulk, recurrence
+from funnel.kernels._cumulants import blocks, compound_cumulants, deal_cumulants
+from funnel.kernels._law import CELLS, total_cumulants
+from funnel.kernels._units import common_unit
+
+if TYPE_CHECKING:
+    from funnel.typing import FloatArray
+
+__all__ = [
+    "NO_UNKNOWN",
+    "TAIL",
+    "Book",
+    "Unknown",
+    "fold",
+    "powers",
+    "ripple",
+    "screen",
+    "window",
+]
+
+TAIL = 1e-10
+"""Probability beyond each end of the window in which a law is tabulated."""
+
+
+class Unknown(NamedTuple):
+    """Deals whose amounts are not known but drawn, each on its own, from one distribution.
+
+    Attributes
+    ----------
+    p : FloatArray
+        (u,) probabilities that each deal is booked.
+    atoms, weights : FloatArray
+        (m,) amounts (major units, >= 0) and their probabilities, which add up to 1.
+    """
+
+    p: FloatArray
+    atoms: FloatArray
+    weights: FloatArray
+
+    def moments(self) -> FloatArray:
+        """Return the raw moments (4,) of an amount."""
+        return np.array([self.weights @ self.atoms**order for order in range(1, 5)])
+
+
+NO_UNKNOWN = Unknown(np.empty(0), np.empty(0), np.empty(0))
+
+
+class Book(NamedTuple):
+    """Deals with what is certain moved to the constant and what is impossible left out."""
+
+    constant: float
+    p: FloatArray
+    a: FloatArray
+    bulk: Bulk
+    unknown: Unknown
+    cumulants: FloatArray
+    total: float
+    unit: float
+
+    @property
+    def count(self) -> int:
+        """Number of deals that are kept exactly."""
+        return len(self.p) + len(self.unknown.p)
+
+    @property
+    def largest(self) -> float:
+        """The largest amount of a deal that is kept exactly."""
+        return float(max(self.a.max(initial=0.0), self.unknown.atoms.max(initial=0.0)))
+
+    def on_steps(self, width: float) -> bool:
+        """Whether all amounts lie on a lattice with few enough points in this width."""
+        return self.unit > 0.0 and width / self.unit + 2.0 <= CELLS
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and the largest possible value."""
+        return self.constant, self.constant + self.total
+
+
+def fold(constant: float, p: FloatArray, a: FloatArray, bulk: Bulk, unknown: Unknown) -> Book:
+    """Move certain deals to the constant, and leave out impossible ones and those of amount 0."""
+    unknown = _possible(unknown)
+    if len(unknown.atoms) == 1:
+        p = np.concatenate([p, unknown.p])
+        a = np.concatenate([a, np.full(len(unknown.p), unknown.atoms[0])])
+        unknown = NO_UNKNOWN
+    constant += float(a[p >= 1.0].sum())
+    random = (p > 0.0) & (p < 1.0) & (a > 0.0)
+    p, a = p[random], a[random]
+    if bulk.cumulants[1] <= 0.0:
+        constant += float(bulk.cumulants[0])
+        bulk = EMPTY_BULK
+    unit = 0.0
+    if bulk.total == 0.0 or bulk.unit > 0.0:
+        unit = common_unit(np.concatenate([a, unknown.atoms, np.array([bulk.unit])]))
+    drawn = compound_cumulants(unknown.p, unknown.moments())
+    cumulants = total_cumulants(constant, deal_cumulants(p, a), drawn, bulk.cumulants)
+    total = float(a.sum()) + bulk.total + len(unknown.p) * float(unknown.atoms.max(initial=0.0))
+    return Book(constant, p, a, bulk, unknown, cumulants, total, unit)
+
+
+def _possible(unknown: Unknown) -> Unknown:
+    """Leave out deals and atoms that cannot happen."""
+    possible = unknown.weights > 0.0
+    p, atoms = unknown.p[unknown.p > 0.0], unknown.atoms[possible]
+    return Unknown(p, atoms, unknown.weights[possible]) if len(p) and atoms.any() else NO_UNKNOWN
+
+
+def window(book: Book) -> tuple[float, float]:
+    """Return the range above the constant outside of which each side has at most `TAIL`.
+
+    Chernoff's bound at a few exponents s: P(X >= x) <= exp(K(s) - s x), with Bennett's bound
+    on the cumulant generating function K of the bulk.
+    """
+    sigma = float(np.sqrt(book.cumulants[1]))
+    largest = max(book.largest, book.bulk.largest)
+    exponents = np.geomspace(
+        min(1.0 / sigma, 3.0 / largest), max(12.0 / sigma, 30.0 / largest), 12
+    )
+    need = -np.log(TAIL)
+    high = ((_log_mgf(book, exponents) + need) / exponents).min()
+    low = (-(_log_mgf(book, -exponents) + need) / exponents).max()
+    return max(0.0, float(low)), min(book.total, float(high))
+
+
+def _log_mgf(book: Book, s: FloatArray) -> FloatArray:
+    """Return an upper bound on log E exp(s (X - constant)) for exponents s of one sign."""
+    value = np.zeros(len(s))
+    for rows in blocks(len(book.p), 4096):
+        value += _log_factors(book.p[rows], np.multiply.outer(book.a[rows], s))
+    if len(book.unknown.p):
+        power = np.multiply.outer(s, book.unknown.atoms)
+        top = power.max(axis=1)
+        drawn = top + np.log(np.exp(power - top[:, np.newaxis]) @ book.unknown.weights)
+        for rows in blocks(len(book.unknown.p), 4096):
+            value += _log_factors(book.unknown.p[rows], drawn)
+    if book.bulk.largest > 0.0:
+        reach = np.minimum(np.abs(s) * book.bulk.largest, 500.0)
+        bend = (np.expm1(reach) - reach) / book.bulk.largest**2
+        value += book.bulk.cumulants[0] * s + book.bulk.cumulants[1] * bend
+    return value
+
+
+def _log_factors(p: FloatArray, x: FloatArray) -> FloatArray:
+    """Return the sum over deals of log(1 - p + p exp(x)), without overflow."""
+    # A probability of 1 would give log(0) far below; the bound on K stays a bound.
+    p = np.minimum(p, 1.0 - 1e-15)[:, np.newaxis]
+    if x.flat[0] > 0.0:
+        logs = x + np.log1p((1.0 - p) * np.expm1(-x))
+    else:
+        logs = np.log1p(p * np.expm1(x))
+    return np.asarray(logs.sum(axis=0))
+
+
+def screen(book: Book, limit: float) -> tuple[FloatArray, FloatArray]:
+    """Return `recurrence` of the deals kept exactly, the bulk being nearly normal."""
+    if book.largest == 0.0:
+        return np.zeros(1), np.zeros(2)
+    drawn = float((book.unknown.p * (1.0 - book.unknown.p)).sum()) * book.unknown.weights
+    return recurrence(
+        np.concatenate([book.a, book.unknown.atoms]),
+        np.concatenate([book.p * (1.0 - book.p), drawn]),
+        float(np.sqrt(book.bulk.cumulants[1])),
+        limit,
+    )
+
+
+def ripple(book: Book) -> float:
+    """Return how far the bulk's amounts may make the distribution function wave unseen.
+
+    The cumulants of amounts that are multiples of one unit do not show that their characteristic
+    function comes back at 2 pi / unit; what the other deals leave of it there is estimated.
+    """
+    unit = book.bulk.unit
+    if unit == 0.0 or abs(book.unit - unit) <= 1e-9 * unit:
+        return book.bulk.stray
+    angles = 2.0 * np.pi * np.multiply.outer(np.arange(1, 5), book.a / unit)
+    decay = (1.0 - np.cos(angles)) @ (book.p * (1.0 - book.p))
+    waves = np.exp(-decay) / np.arange(1, 5)
+    return book.bulk.stray + float(waves.sum() * unit / (4.0 * np.sqrt(book.cumulants[1])))
+
+
+def powers(a: FloatArray, step: float, start: int, count: int) -> FloatArray:
+    """Return exp(i k step a) for k = start .. start + count - 1, one row an amount."""
+    block = np.empty((len(a), count), dtype=np.complex128)
+    block[:, 0] = np.exp(1j * start * step * a)
+    done = 1
+    while done < count:
+        more = min(done, count - done)
+        factor = np.exp(1j * done * step * a)
+        np.multiply(block[:, :more], factor[:, np.newaxis], out=block[:, done : done + more])
+        done += more
+    return block

@@ -1,0 +1,208 @@
+"""Which deals to keep exactly, and what is remembered of the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from funnel.kernels._cumulants import blocks, deal_cumulants
+from funnel.kernels._units import unit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from funnel.typing import BoolArray, FloatArray
+
+__all__ = [
+    "EMPTY_BULK",
+    "SMALL_BOOK",
+    "Bulk",
+    "recurrence",
+    "split_large",
+    "standard_deviation",
+    "summarize_bulk",
+]
+
+SMALL_BOOK = 256
+"""Up to this many deals, every deal is kept exactly."""
+
+DECAY = 24.5
+"""The characteristic function counts as gone at exp(-24.5), where a normal one is at 7 / sigma."""
+
+REACH = 0.3
+"""Largest product of frequency and amount for which four cumulants describe a deal."""
+
+SCREEN = 8_192
+"""Cells of the histogram of amounts that bounds the characteristic function."""
+
+SAMPLE = 16_384
+"""Deals that mostly suffice to show that nothing comes back."""
+
+
+class Bulk(NamedTuple):
+    """What is remembered of the many deals that are too small to be kept one by one.
+
+    Attributes
+    ----------
+    cumulants : FloatArray
+        (4,) first four cumulants of their sum.
+    largest, total : float
+        The largest amount and the sum of the amounts.
+    unit : float
+        An amount of which every amount is a whole multiple; 0.0 when there is none.
+    stray : float
+        How much of the distribution function the cumulants may miss, because amounts are nearly
+        but not exactly multiples of one amount.
+    """
+
+    cumulants: FloatArray
+    largest: float
+    total: float
+    unit: float
+    stray: float
+
+
+EMPTY_BULK = Bulk(np.zeros(4), 0.0, 0.0, 0.0, 0.0)
+
+
+def standard_deviation(p: FloatArray, a: FloatArray) -> float:
+    """Return the standard deviation of the sum of deals, without their other cumulants."""
+    variance = 0.0
+    for rows in blocks(len(a)):
+        spread = p[rows] * a[rows]
+        variance += float((spread * (a[rows] - spread)).sum())
+    return float(np.sqrt(max(variance, 0.0)))
+
+
+def split_large(p: FloatArray, a: FloatArray, sigma: float) -> BoolArray:
+    """Return which deals have to be kept exactly, the others being known by their cumulants.
+
+    ``(n,), (n,), float -> (n,)``
+
+    Parameters
+    ----------
+    p, a : FloatArray
+        (n,) probabilities and amounts (major units).
+    sigma : float
+        Standard deviation of the sum of these deals.
+
+    Returns
+    -------
+    BoolArray
+        (n,) mask; all True for up to `SMALL_BOOK` deals.
+
+    Notes
+    -----
+    Four cumulants describe a deal up to frequencies of 0.3 / a. They are enough when the
+    characteristic function of the sum is gone by then: at about 7 / sigma, so that deals above
+    0.3 sigma / 7 are kept. Where a few deals carry most of the variance it decays later, and the
+    frequency is the one at which sum p q min((theta a)^2 / 2, 1) reaches 24.5; if it never does,
+    all deals are kept.
+
+    Examples
+    --------
+    >>> a = np.append(np.ones(10_000), 500.0)
+    >>> int(split_large(np.full(10_001, 0.5), a, 255.0).sum())
+    1
+    """
+    if len(a) <= SMALL_BOOK or sigma <= 0.0:
+        return np.full(len(a), len(a) <= SMALL_BOOK)
+    theta, last = np.sqrt(2.0 * DECAY) / sigma, 0.0
+    while theta > last * 1.05:
+        last = theta
+        whales = np.flatnonzero(a > np.sqrt(2.0) / theta)
+        mass = p[whales] * (1.0 - p[whales])
+        rest = sigma * sigma - float((mass * a[whales] ** 2).sum())
+        missing = DECAY - float(mass.sum())
+        if missing > 0.0 and rest <= 1e-9 * sigma * sigma:
+            return np.ones(len(a), dtype=np.bool_)
+        theta = max(last, np.sqrt(2.0 * missing / rest)) if missing > 0.0 else last
+    return np.asarray(a > REACH / theta)
+
+
+def summarize_bulk(p: FloatArray, a: FloatArray, exact: BoolArray) -> Bulk:
+    """Return the summary of the deals that are not kept exactly.
+
+    ``(n,), (n,), (n,) -> Bulk``
+
+    Parameters
+    ----------
+    p, a : FloatArray
+        (n,) probabilities and amounts (major units).
+    exact : BoolArray
+        (n,) deals to leave out, from `split_large`.
+
+    Returns
+    -------
+    Bulk
+        Cumulants, largest amount, sum and common unit of the amounts, and what these miss.
+
+    Examples
+    --------
+    >>> p, a = np.array([0.5, 0.5, 0.2]), np.array([2.0, 4.0, 100.0])
+    >>> summary = summarize_bulk(p, a, a > 50.0)
+    >>> summary.cumulants.tolist()[:2], summary.largest, summary.total, summary.unit
+    ([3.0, 5.0], 4.0, 6.0, 2.0)
+    """
+
+
+    def left() -> Iterator[FloatArray]:
+        # A deal that is kept counts as one of amount zero: cheaper than to copy the others.
+        return (a[rows] * ~exact[rows] for rows in blocks(len(a)))
+
+    cumulants, largest, total = np.zeros(4), 0.0, 0.0
+    for rows, chunk in zip(blocks(len(a)), left(), strict=True):
+        largest = max(largest, float(chunk.max()))
+        total += float(chunk.sum())
+        cumulants += deal_cumulants(p[rows], chunk)
+    if total == 0.0:
+        return EMPTY_BULK
+    unit = unit_of(left)
+    return Bulk(cumulants, largest, total, unit, _stray(p, a, exact, unit))
+
+def recurrence(
+    amounts: FloatArray, mass: FloatArray, sigma: float, limit: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return frequencies (f,), and (f + 1,) how much of the law may stand from each on.
+
+    A deal's factor is at most exp(-p q (1 - cos theta a)), so that one histogram of the mass p q
+    over the amounts and its FFT bound the characteristic function at all frequencies at once. It
+    comes back after its first decay where amounts are nearly multiples of one amount. `sigma` is
+    the spread of a normal part, `limit` a frequency from which on nothing counts.
+    """
+    cell = 4.0 * float(amounts.max()) / SCREEN
+    place = np.rint(amounts / cell).astype(np.intp)
+    level, slope, bend = (
+        np.fft.rfft(np.bincount(place, mass * amounts**order, minlength=SCREEN))
+        for order in range(3)
+    )
+    spacing = 2.0 * np.pi / (SCREEN * cell)
+    frequency = spacing * np.arange(1, len(level))
+    # Between the frequencies of the FFT, the decay is lowest where its parabola is.
+    curvature = np.maximum(bend.real[1:], 1e-300)
+    aside = np.clip(slope.imag[1:] / curvature, -0.5 * spacing, 0.5 * spacing)
+    decay = level.real[0] - level.real[1:] - slope.imag[1:] * aside + 0.5 * curvature * aside**2
+    decay += 0.5 * np.minimum(frequency * sigma, 7.0) ** 2
+    width = np.minimum(spacing, np.sqrt(2.0 * np.pi / curvature))
+    bound = np.exp(-np.maximum(decay, 0.0)) * width / frequency
+    bound[frequency >= limit] = 0.0
+    # Twice, because the sum stops where the cells of the histogram become too coarse.
+    beyond = 2.0 / np.pi * np.cumsum(bound[::-1])[::-1]
+    return frequency, np.append(beyond, beyond[-1])
+
+
+def _stray(p: FloatArray, a: FloatArray, exact: BoolArray, unit: float) -> float:
+    """Return how much of the law of the deals not kept may stand beyond their cumulants' reach."""
+    limit = np.pi / unit if unit else np.inf
+    for step in dict.fromkeys((max(len(a) // SAMPLE, 1), 1)):
+        # Fewer deals give a larger bound.
+        left = ~exact[::step]
+        chance, amounts = p[::step][left], a[::step][left]
+        if not amounts.any():
+            continue
+        frequency, beyond = recurrence(amounts, chance * (1.0 - chance), 0.0, limit)
+        stray = float(beyond[np.searchsorted(frequency, REACH / amounts.max())])
+        if stray < 1e-9:
+            break
+    return stray

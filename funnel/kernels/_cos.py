@@ -1,0 +1,182 @@
+"""The law of a large book from its characteristic function, by cosine series."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from funnel.kernels._book import TAIL, powers, ripple, screen
+from funnel.kernels._cumulants import blocks
+from funnel.kernels._law import Law, step_law
+
+if TYPE_CHECKING:
+    from funnel.kernels._book import Book
+    from funnel.typing import FloatArray
+
+__all__ = ["bulk_exponent", "cos_law"]
+
+BLOCK = 32
+"""Terms of the series that are added at once."""
+
+MAX_TERMS = 2048
+WORK = 2**25
+"""Most terms of the series, and most deals times terms; beyond, the lattice takes over."""
+
+STRAY = 1e-7
+"""Most of the distribution function that may stand beyond the last term."""
+
+NODES = 2048
+"""Fewest cells of the table of a smooth law: interpolation then costs less than 1e-11."""
+
+
+def cos_law(book: Book, low: float, high: float) -> Law | None:
+    """Return the law by Fang and Oosterlee's cosine series, or None if the series is too long.
+
+    ``Book, float, float -> Law | None``
+
+    Parameters
+    ----------
+    book : Book
+        Deals kept exactly and the cumulants of the others.
+    low, high : float
+        Range above the constant that holds all but a negligible part of the probability.
+
+    Returns
+    -------
+    Law or None
+        Smooth; of steps where all amounts are multiples of a unit that is not too small.
+
+    Notes
+    -----
+    With u_k = k pi / W on a range of width W from A, F(x) = ((x - A) + 2 sum_k Re(phi(u_k)
+    exp(-i u_k A)) sin(u_k (x - A)) / u_k) / W. On multiples of a unit h, with A and x half-way
+    between two multiples, 1 / u_k becomes (h / 2) / sin(u_k h / 2) and the series is exact with
+    the W / h - 1 terms below the frequency pi / h: all others repeat these.
+
+    References
+    ----------
+    F. Fang and C. W. Oosterlee, "A novel pricing method for European options based on
+    Fourier-cosine series expansions", SIAM J. Sci. Comput. 31(2), 2008, 826-848,
+    doi:10.1137/080718061.
+    """
+    if book.on_steps(high - low):
+        return _steps(book, int(np.floor(low / book.unit)), int(np.ceil(high / book.unit)))
+    return _smooth(book, low, high)
+
+
+def _steps(book: Book, first: int, last: int) -> Law | None:
+    """Return the law on the multiples first..last of the unit above the constant."""
+    cells = last - first + 1
+    low, width = (first - 0.5) * book.unit, cells * book.unit
+    step = np.pi / width
+    found = _series(book, step, cells)
+    if found is None:
+        return None
+    phi, stray = found
+    u = step * np.arange(1, len(phi) + 1)
+    wave = (phi * np.exp(-1j * u * low)).real * book.unit / (width * np.sin(0.5 * book.unit * u))
+    cumulative = np.linspace(0.0, 1.0, cells + 1) + _on_grid(wave, cells, cosine=False)
+    return step_law(
+        "cos",
+        book.constant + book.unit * np.arange(first, last + 1),
+        np.diff(cumulative),
+        book.cumulants,
+        bounds=book.bounds,
+        error=stray + _error(book, phi, step),
+    )
+
+
+def _smooth(book: Book, low: float, high: float) -> Law | None:
+    """Return the smooth law between low and high above the constant."""
+    width = high - low
+    step = np.pi / width
+    found = _series(book, step, 0)
+    if found is None:
+        return None
+    phi, stray = found
+    u = step * np.arange(1, len(phi) + 1)
+    wave = 2.0 * (phi * np.exp(-1j * u * low)).real / width
+    nodes = max(NODES, 1 << (4 * len(phi) - 1).bit_length())
+    share = np.linspace(0.0, 1.0, nodes + 1)
+    cumulative = np.clip(share + _on_grid(wave / u, nodes, cosine=False), 0.0, 1.0)
+    density = 1.0 / width + _on_grid(wave, nodes, cosine=True)
+    return Law(
+        "cos",
+        stray + _error(book, phi, step),
+        # Steps of a unit that is too fine for a table are at most half a unit away.
+        0.5 * book.unit,
+        *book.bounds,
+        book.cumulants,
+        book.constant + low + width * share,
+        np.maximum.accumulate(cumulative),
+        np.maximum(density, 0.0),
+    )
+
+
+def bulk_exponent(book: Book, u: FloatArray) -> FloatArray:
+    """Return the logarithm of the bulk's characteristic function from its four cumulants."""
+    k1, k2, k3, k4 = book.bulk.cumulants
+    normal = 1j * u * k1 - 0.5 * k2 * u**2
+    # Beyond the reach of the series only the normal law's decay is sure not to explode.
+    within = u * book.bulk.largest <= 1.0
+    return np.asarray(normal + np.where(within, k4 * u**4 / 24.0 - 1j * k3 * u**3 / 6.0, 0.0))
+
+
+def _series(book: Book, step: float, cells: int) -> tuple[FloatArray, float] | None:
+    """Return the characteristic function at k * step, k = 1.., and how much may stand beyond.
+
+    None when more than the affordable terms would be needed; on a lattice of `cells` points there
+    are cells - 1 terms, and nothing beyond.
+    """
+    most = min(MAX_TERMS, max(WORK // max(book.count, 1), 2 * BLOCK))
+    frequency, beyond = screen(book, np.pi / book.unit if cells else np.inf)
+    if not 0 < cells <= most and beyond[np.searchsorted(frequency, step * most)] > STRAY:
+        return None
+    phi = np.empty(0, dtype=np.complex128)
+    while len(phi) < most:
+        if len(phi) == cells - 1:
+            return phi, 0.0
+        block = BLOCK if not cells else min(BLOCK, cells - 1 - len(phi))
+        phi = np.append(phi, _phi(book, step, len(phi) + 1, block))
+        # The last terms tell of the first decay, the bound of all that may follow.
+        stray = float(beyond[np.searchsorted(frequency, step * len(phi))])
+        if np.abs(phi[-8:]).max() <= TAIL and stray <= STRAY:
+            return phi, stray
+    return None
+
+
+def _phi(book: Book, step: float, start: int, count: int) -> FloatArray:
+    """Return the characteristic function of X - constant at k * step, k = start .. ."""
+    u = step * np.arange(start, start + count)
+    phi = np.exp(bulk_exponent(book, u))
+    for rows in blocks(len(book.p), 1024):
+        factor = powers(book.a[rows], step, start, count)
+        p = book.p[rows, np.newaxis]
+        factor *= p
+        factor += 1.0 - p
+        phi *= np.multiply.reduce(factor, axis=0)
+    if len(book.unknown.p):
+        drawn = np.zeros(count, dtype=np.complex128)
+        for rows in blocks(len(book.unknown.atoms), 1024):
+            block = powers(book.unknown.atoms[rows], step, start, count)
+            drawn += book.unknown.weights[rows] @ block
+        for rows in blocks(len(book.unknown.p), 1024):
+            p = book.unknown.p[rows, np.newaxis]
+            phi *= np.multiply.reduce(1.0 - p + p * drawn, axis=0)
+    return np.asarray(phi)
+
+
+def _error(book: Book, phi: FloatArray, step: float) -> float:
+    """Return what the tails, the bulk's cumulants above the fourth and its unit contribute."""
+    u = step * np.arange(1, len(phi) + 1)
+    fifth = book.bulk.cumulants[1] * book.bulk.largest**3 * u**5 / 100.0
+    taylor = np.abs(phi) * np.expm1(np.minimum(fifth, 50.0)) / u
+    return 4.0 * TAIL + float(taylor.sum()) * step / np.pi + ripple(book)
+
+
+def _on_grid(coefficients: FloatArray, cells: int, *, cosine: bool) -> FloatArray:
+    """Return sum_k c_k sin or cos (pi k j / cells), k = 1.., at j = 0 .. cells."""
+    spectrum = np.zeros(cells + 1, dtype=np.complex128)
+    spectrum[1 : len(coefficients) + 1] = coefficients if cosine else -1j * coefficients
+    return np.fft.irfft(spectrum, 2 * cells)[: cells + 1] * cells

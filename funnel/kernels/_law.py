@@ -1,0 +1,329 @@
+"""The law of a random sum of money as a table: distribution function, survival, quantiles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from funnel.typing import BoolArray, FloatArray
+
+__all__ = ["Law", "cdf", "mix", "quantile", "step_law", "survival", "total_cumulants"]
+
+TIE = 1e-12
+"""Amounts closer than this, relative to the range of the law, are one amount."""
+
+CELLS = 65_536
+"""Most points in the table of a law."""
+
+
+class Law(NamedTuple):
+    """A distribution of money, either of steps or smooth.
+
+    The true distribution function F lies between ``cdf(law, x - shift) - error`` and
+    ``cdf(law, x + shift) + error``: proven for steps, and for a smooth law estimated
+    from what its series leaves out.
+
+    Attributes
+    ----------
+    method : str
+        ``"enumeration"``, ``"lattice"``, ``"cos"`` or ``"mixture"``.
+    error : float
+        Bound or estimate of the error in probability.
+    shift : float
+        How far amounts were moved at most, major units; 0.0 where none was moved.
+    lower, upper : float
+        Smallest and largest possible value, major units.
+    cumulants : FloatArray
+        (4,) exact mean, variance, third and fourth cumulant.
+    support : FloatArray
+        (g,) increasing values: the atoms of a law of steps, equidistant nodes of a smooth one.
+    cumulative : FloatArray
+        (g,) probability of a value up to and including each point of the support.
+    density : FloatArray
+        (g,) density at the nodes of a smooth law; (0,) for a law of steps.
+    """
+
+    method: str
+    error: float
+    shift: float
+    lower: float
+    upper: float
+    cumulants: FloatArray
+    support: FloatArray
+    cumulative: FloatArray
+    density: FloatArray
+
+
+def step_law(
+    method: str,
+    values: FloatArray,
+    mass: FloatArray,
+    cumulants: FloatArray,
+    *,
+    bounds: tuple[float, float],
+    error: float,
+    shift: float = 0.0,
+) -> Law:
+    """Build a law of steps from values in increasing order and their mass."""
+    lower, upper = bounds
+    values = np.clip(values, lower, upper)
+    values, mass = merge_ties(values, np.maximum(mass, 0.0), TIE * max(abs(lower), abs(upper)))
+    cumulative = np.cumsum(mass)
+    cumulative /= cumulative[-1]
+    return Law(method, error, shift, lower, upper, cumulants, values, cumulative, np.empty(0))
+
+
+def merge_ties(
+    values: FloatArray, mass: FloatArray, width: float
+) -> tuple[FloatArray, FloatArray]:
+    """Merge values (sorted) closer than `width`, and drop those without mass."""
+    values, mass = values[mass > 0.0], mass[mass > 0.0]
+    first = np.flatnonzero(np.diff(values, prepend=-np.inf) > width)
+    return values[first], np.add.reduceat(mass, first)
+
+
+def cdf(law: Law, x: FloatArray) -> FloatArray:
+    """Return P(X <= x).
+
+    ``Law, (...) -> (...)``
+
+    Parameters
+    ----------
+    law : Law
+        From `law`, `deal_law` or `mix`.
+    x : FloatArray
+        (...) values, major units.
+
+    Returns
+    -------
+    FloatArray
+        (...) probabilities; an atom within rounding of `x` is included.
+
+    Examples
+    --------
+    >>> from funnel.kernels.compound import deal_law
+    >>> booked = deal_law(1.0, np.array([0.25]), np.array([2.0]))
+    >>> cdf(booked, np.array([0.0, 1.0, 2.9, 3.0])).tolist()
+    [0.0, 0.75, 0.75, 1.0]
+    """
+    points = np.asarray(x, dtype=np.float64)
+    if law.density.size:
+        return _smooth_cdf(law, points)
+    return _step_cdf(law, points, "right")
+
+
+def survival(law: Law, x: FloatArray) -> FloatArray:
+    """Return P(X >= x), the chance to reach a target.
+
+    ``Law, (...) -> (...)``
+
+    Parameters
+    ----------
+    law : Law
+        From `law`, `deal_law` or `mix`.
+    x : FloatArray
+        (...) targets, major units.
+
+    Returns
+    -------
+    FloatArray
+        (...) probabilities; an atom at `x` counts as reached.
+
+    Examples
+    --------
+    >>> from funnel.kernels.compound import deal_law
+    >>> booked = deal_law(1.0, np.array([0.25]), np.array([2.0]))
+    >>> survival(booked, np.array([1.0, 1.1, 3.0, 3.1])).tolist()
+    [1.0, 0.25, 0.25, 0.0]
+    """
+    points = np.asarray(x, dtype=np.float64)
+    if law.density.size:
+        return np.where(points <= law.lower, 1.0, 1.0 - _smooth_cdf(law, points))
+    return 1.0 - _step_cdf(law, points, "left")
+
+
+def quantile(law: Law, q: FloatArray) -> FloatArray:
+    """Return the smallest value x with P(X <= x) >= q.
+
+    ``Law, (...) -> (...)``
+
+    Parameters
+    ----------
+    law : Law
+        From `law`, `deal_law` or `mix`.
+    q : FloatArray
+        (...) probabilities in [0, 1].
+
+    Returns
+    -------
+    FloatArray
+        (...) values, major units; the smallest and largest possible one for q = 0 and q = 1.
+
+    Examples
+    --------
+    >>> from funnel.kernels.compound import deal_law
+    >>> booked = deal_law(1.0, np.array([0.25]), np.array([2.0]))
+    >>> quantile(booked, np.array([0.0, 0.75, 0.76, 1.0])).tolist()
+    [1.0, 1.0, 3.0, 3.0]
+    """
+    levels = np.asarray(q, dtype=np.float64)
+    if law.density.size:
+        values = _smooth_quantile(law, levels)
+    else:
+        # A level that the law reaches up to its own error counts as reached.
+        index = np.searchsorted(law.cumulative, levels - min(law.error, 1e-9))
+        values = law.support[np.minimum(index, len(law.support) - 1)]
+    values = np.where(levels >= 1.0, law.upper, np.where(levels <= 0.0, law.lower, values))
+    return np.clip(values, law.lower, law.upper)
+
+
+def mix(laws: Sequence[Law], weights: FloatArray) -> Law:
+    """Return the law that is drawn from these laws with these weights.
+
+    ``M laws, (M,) -> Law``
+
+    Parameters
+    ----------
+    laws : sequence of Law
+        One law for each state of what the deals share.
+    weights : FloatArray
+        (M,) probabilities of the states, adding up to 1.
+
+    Returns
+    -------
+    Law
+        A law of steps when one of them is, otherwise smooth.
+
+    Examples
+    --------
+    >>> from funnel.kernels.compound import deal_law
+    >>> p, a = np.ones(1), np.ones(1)
+    >>> good, bad = deal_law(3.0, p, a), deal_law(0.0, p, a)
+    >>> both = mix([good, bad], np.array([0.25, 0.75]))
+    >>> both.support.tolist(), both.cumulative.tolist(), both.cumulants.tolist()[:2]
+    ([1.0, 4.0], [0.75, 1.0], [1.75, 1.6875])
+    """
+    bounds = min(law.lower for law in laws), max(law.upper for law in laws)
+    error = float(sum(weight * law.error for law, weight in zip(laws, weights, strict=True)))
+    cumulants = _mixed_cumulants(np.stack([law.cumulants for law in laws]), weights)
+    if all(law.density.size for law in laws):
+        grid = _shared_grid(laws)
+        cumulative = np.tensordot(weights, np.stack([cdf(law, grid) for law in laws]), 1)
+        density = np.tensordot(weights, np.stack([_hermite(law, grid)[1] for law in laws]), 1)
+        shift = max(law.shift for law in laws)
+        return Law("mixture", error, shift, *bounds, cumulants, grid, cumulative, density)
+    steps = [_as_steps(law) for law in laws]
+    values = np.concatenate([law.support for law in steps])
+    mass = np.concatenate(
+        [
+            weight * np.diff(law.cumulative, prepend=0.0)
+            for law, weight in zip(steps, weights, strict=True)
+        ]
+    )
+    order = np.argsort(values, kind="stable")
+    shift = max(law.shift for law in steps)
+    return step_law(
+        "mixture", values[order], mass[order], cumulants, bounds=bounds, error=error, shift=shift
+    )
+
+
+def total_cumulants(constant: float, *parts: FloatArray) -> FloatArray:
+    """Return the cumulants of a constant plus independent parts."""
+    cumulants = np.array([constant, 0.0, 0.0, 0.0])
+    for part in parts:
+        cumulants = cumulants + part
+    return cumulants
+
+
+def _step_cdf(law: Law, x: FloatArray, side: str) -> FloatArray:
+    """Return the mass of the atoms up to x, those at x included on the right side only."""
+    tie = TIE * max(abs(law.lower), abs(law.upper))
+    padded = np.concatenate([np.zeros(1), law.cumulative])
+    if side == "right":
+        return padded[np.searchsorted(law.support, x + tie, "right")]
+    return padded[np.searchsorted(law.support, x - tie, "left")]
+
+
+def _smooth_cdf(law: Law, x: FloatArray) -> FloatArray:
+    """Return the interpolated distribution function, 0 below and 1 above what is possible."""
+    values = np.clip(_hermite(law, x)[0], 0.0, 1.0)
+    return np.where(x < law.support[0], 0.0, np.where(x >= law.support[-1], 1.0, values))
+
+
+def _cell(law: Law, index: FloatArray | BoolArray) -> tuple[FloatArray, ...]:
+    """Return value and slope (per cell width) at both ends of each cell."""
+    cells = np.asarray(index, dtype=np.intp)
+    width = law.support[1] - law.support[0]
+    left, right = law.cumulative[cells], law.cumulative[cells + 1]
+    return left, right, law.density[cells] * width, law.density[cells + 1] * width
+
+
+def _cubic(ends: tuple[FloatArray, ...], t: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return value and derivative at 0 <= t <= 1 of the cubic with these ends."""
+    left, right, start, stop = ends
+    rise = right - left
+    square = 3.0 * rise - 2.0 * start - stop
+    cube = start + stop - 2.0 * rise
+    return left + t * (start + t * (square + t * cube)), start + t * (2.0 * square + 3.0 * t * cube)
+
+
+def _hermite(law: Law, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return distribution function and density at x, by cubic Hermite interpolation."""
+    last = len(law.support) - 2
+    width = law.support[1] - law.support[0]
+    position = np.clip((x - law.support[0]) / width, 0.0, last + 1.0)
+    cell = np.minimum(np.floor(position), last)
+    value, slope = _cubic(_cell(law, cell), position - cell)
+    inside = (x >= law.support[0]) & (x <= law.support[-1])
+    return value, np.where(inside, slope / width, 0.0)
+
+
+def _smooth_quantile(law: Law, q: FloatArray) -> FloatArray:
+    """Invert the interpolated distribution function: find the cell, then Newton's method."""
+    width = law.support[1] - law.support[0]
+    cell = np.clip(np.searchsorted(law.cumulative, q) - 1, 0, len(law.support) - 2)
+    ends = _cell(law, cell)
+    rise = np.maximum(ends[1] - ends[0], np.finfo(np.float64).tiny)
+    t = np.clip((q - ends[0]) / rise, 0.0, 1.0)
+    for _ in range(4):
+        value, slope = _cubic(ends, t)
+        step = np.divide(value - q, slope, out=np.zeros_like(t), where=slope > 0.0)
+        t = np.clip(t - step, 0.0, 1.0)
+    return law.support[cell] + t * width
+
+
+def _shared_grid(laws: Sequence[Law]) -> FloatArray:
+    """Return nodes over the range of all laws, as fine as those of the finest."""
+    start = min(law.support[0] for law in laws)
+    stop = max(law.support[-1] for law in laws)
+    width = min(law.support[1] - law.support[0] for law in laws)
+    return np.linspace(start, stop, min(int(np.ceil((stop - start) / width)), CELLS) + 1)
+
+
+def _as_steps(law: Law) -> Law:
+    """Return a law of steps, a smooth one cut into cells."""
+    if not law.density.size:
+        return law
+    width = (law.support[-1] - law.support[0]) / CELLS
+    edges = law.support[0] + width * np.arange(1, CELLS + 1)
+    return law._replace(
+        support=edges - 0.5 * width,
+        cumulative=cdf(law, edges),
+        shift=law.shift + 0.5 * width,
+        density=np.empty(0),
+    )
+
+
+def _mixed_cumulants(cumulants: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the cumulants (4,) of a mixture from those of its parts (M, 4)."""
+    mean = float(weights @ cumulants[:, 0])
+    away = cumulants[:, 0] - mean
+    k2, k3, k4 = cumulants[:, 1], cumulants[:, 2], cumulants[:, 3]
+    second = weights @ (k2 + away**2)
+    third = weights @ (k3 + 3.0 * away * k2 + away**3)
+    fourth = weights @ (k4 + 3.0 * k2**2 + 4.0 * away * k3 + 6.0 * away**2 * k2 + away**4)
+    return np.array([mean, second, third, fourth - 3.0 * second**2])

@@ -1,0 +1,171 @@
+"""The distribution of booked money: a constant plus independent deals, each won or lost.
+
+X = constant + sum_i B_i A_i with B_i ~ Bernoulli(p_i) and A_i a known amount, or one drawn from a
+distribution that deals of unknown amount share. `deal_law` takes deals as they are; `law` takes
+what is kept of them: large deals exactly, the others as cumulants, which add up over months,
+owners and segments. Both return a `Law`, read with `cdf`, `survival` and `quantile`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from funnel.kernels._book import NO_UNKNOWN, Unknown, fold, window
+from funnel.kernels._bulk import (
+    EMPTY_BULK,
+    SMALL_BOOK,
+    Bulk,
+    split_large,
+    standard_deviation,
+    summarize_bulk,
+)
+from funnel.kernels._cos import cos_law
+from funnel.kernels._cumulants import (
+    compound_cumulants,
+    deal_cumulants,
+    grouped_compound_cumulants,
+    grouped_deal_cumulants,
+)
+from funnel.kernels._lattice import enumerated_law, lattice_law
+from funnel.kernels._law import CELLS, Law, cdf, mix, quantile, step_law, survival
+from funnel.kernels._units import common_unit
+from funnel.kernels._wins import poisson_binomial
+
+if TYPE_CHECKING:
+    from funnel.kernels._book import Book
+    from funnel.typing import FloatArray
+
+__all__ = [
+    "SMALL_BOOK",
+    "Bulk",
+    "Law",
+    "Unknown",
+    "cdf",
+    "common_unit",
+    "compound_cumulants",
+    "deal_cumulants",
+    "deal_law",
+    "grouped_compound_cumulants",
+    "grouped_deal_cumulants",
+    "law",
+    "mix",
+    "poisson_binomial",
+    "quantile",
+    "split_large",
+    "summarize_bulk",
+    "survival",
+]
+
+FEW = 64
+"""Beyond this many deals the cosine series is tried before the lattice."""
+
+LARGE_BOOK = 8192
+TOLERABLE = 1e-5
+"""Up to this many deals, all are kept exactly where cumulants would cost a larger error."""
+
+
+def deal_law(
+    constant: float, p: FloatArray, a: FloatArray, *, unknown: Unknown = NO_UNKNOWN
+) -> Law:
+    """Return the law of a constant plus independent deals.
+
+    ``float, (n,), (n,) -> Law``
+
+    Parameters
+    ----------
+    constant : float
+        What is certain, major units.
+    p, a : FloatArray
+        (n,) probabilities and amounts >= 0 (major units) of the deals.
+    unknown : Unknown
+        Deals whose amounts are drawn; none by default.
+
+    Returns
+    -------
+    Law
+        See `law`.
+
+    Examples
+    --------
+    >>> two = deal_law(10.0, np.array([0.5, 0.5]), np.array([1.0, 2.0]))
+    >>> two.method, two.support.tolist(), two.cumulative.tolist()
+    ('enumeration', [10.0, 11.0, 12.0, 13.0], [0.25, 0.5, 0.75, 1.0])
+    """
+    if len(a) <= SMALL_BOOK:
+        return law(constant, p, a, unknown=unknown)
+    exact = split_large(p, a, standard_deviation(p, a))
+    bulk = summarize_bulk(p, a, exact)
+    found = law(constant, p[exact], a[exact], bulk=bulk, unknown=unknown)
+    if found.error > TOLERABLE and len(a) <= LARGE_BOOK and bulk.total:
+        return law(constant, p, a, unknown=unknown)
+    return found
+
+
+def law(
+    constant: float,
+    p: FloatArray,
+    a: FloatArray,
+    *,
+    bulk: Bulk = EMPTY_BULK,
+    unknown: Unknown = NO_UNKNOWN,
+) -> Law:
+    """Return the law of a constant, deals kept exactly, and a bulk of small ones.
+
+    ``float, (m,), (m,) -> Law``
+
+    Parameters
+    ----------
+    constant : float
+        What is certain, major units.
+    p, a : FloatArray
+        (m,) probabilities and amounts >= 0 (major units) of the deals kept exactly.
+    bulk : Bulk
+        Summary of the others (see `split_large` for which these may be); none by default.
+    unknown : Unknown
+        Deals whose amounts are drawn; none by default.
+
+    Returns
+    -------
+    Law
+        With its method, a bound or estimate of its error, and exact cumulants.
+
+    Notes
+    -----
+    Up to 2^16 outcomes are enumerated. Small books, and those in which a few deals matter too much
+    for a series to converge, are convolved on a lattice: exact where amounts are multiples of a
+    common unit. All others go by a cosine series of the characteristic function.
+
+    Examples
+    --------
+    >>> p, a = np.full(1000, 0.5), np.full(1000, 10.0)
+    >>> wins = law(0.0, p, a)
+    >>> wins.method, quantile(wins, np.array([0.1, 0.9])).tolist()
+    ('cos', [4800.0, 5200.0])
+    """
+    book = fold(constant, p, a, bulk, unknown)
+    if not book.total:
+        values = np.array([book.constant])
+        return step_law(
+            "enumeration",
+            values,
+            np.ones(1),
+            book.cumulants,
+            bounds=book.bounds,
+            error=0.0,
+        )
+    if not book.bulk.total and _outcomes(book) <= np.log2(CELLS):
+        return enumerated_law(book)
+    low, high = window(book)
+    few = FEW if not book.on_steps(high - low) else SMALL_BOOK
+    if book.bulk.total or book.count > few:
+        found = cos_law(book, low, high)
+        if found is not None:
+            return found
+    return lattice_law(book, low, high)
+
+
+def _outcomes(book: Book) -> float:
+    """Return the binary logarithm of the number of outcomes of a book without bulk."""
+    return len(book.p) + len(book.unknown.p) * float(np.log2(1.0 + len(book.unknown.atoms)))

@@ -1,0 +1,107 @@
+"""The one question that a stage model answers, and the class that a plugin author writes."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+
+from funnel.errors import InsufficientDataError
+from funnel.summary import Summary, summarize
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from funnel.summary import HistorySource
+    from funnel.tables import History, Pipeline
+    from funnel.typing import DateArray, FloatArray
+
+__all__ = ["FittedModel", "StageModel"]
+
+S = TypeVar("S", bound=Summary)
+
+
+@runtime_checkable
+class FittedModel(Protocol):
+    """What a stage model knows after it was fitted: frozen, thread-safe, made of plain values.
+
+    Write it as an ``attrs.frozen`` class of scalars, tuples and arrays, so that it can be saved.
+    """
+
+    @property
+    def trained_until(self) -> int:
+        """Last day (since 1970-01-01) of the history it has seen; `NO_DAY` where it saw none."""
+        ...
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns and derived state of a pipeline that it reads and that must be known."""
+        ...
+
+    def win_curve(self, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
+        """Return the chance that each deal is won on or before each date: (n,), (k,) -> (n, k).
+
+        Given what is known at the end of ``pipeline.as_of``; `dates` are later and ascending. Rows
+        are independent of one another, lie in [0, 1] and never fall from one date to the next.
+        Lost rows hold the chance of being reopened and won (0 where it is not modelled); removed
+        and won rows are never asked and hold 0.
+        """
+        ...
+
+
+class StageModel(abc.ABC, Generic[S]):
+    """A stage model before it is fitted: a frozen, hashable set of parameters.
+
+    Subclass it as an ``attrs.frozen`` class with a default for every parameter, name it, and write
+    `summarize` and `estimate`; ``funnel.testing.check_model`` says whether it keeps the contract.
+
+    Examples
+    --------
+    >>> import funnel as fn
+    >>> sorted(fn.models.names())[:2]
+    ['textbook', 'win-rate']
+    """
+
+    name: ClassVar[str]
+    """The name under which the model is registered; plugins use a prefix (``acme.boosted``)."""
+
+    fitted: ClassVar[type[FittedModel]]
+    """The class that `estimate` returns; it is what a saved model is loaded into."""
+
+    calendar_aware: ClassVar[bool] = False
+    """Does the answer depend on the date itself (season, weekday), not only on time differences?"""
+
+    @abc.abstractmethod
+    def summarize(self, history: History, /) -> S:
+        """Reduce a chunk of whole deals to a summary that merges."""
+
+    @abc.abstractmethod
+    def estimate(self, summary: S, /) -> FittedModel:
+        """Turn the summary of all deals into a fitted model.
+
+        Raises
+        ------
+        InsufficientDataError
+            When there is too little history; a number is never made up.
+        """
+
+    def fit(
+        self, source: History | HistorySource, /, *, executor: Executor | None = None
+    ) -> FittedModel:
+        """Summarise every chunk and estimate once; a model may override it to take several passes."""
+        return self.estimate(summarize(source, self.summarize, executor=executor))
+
+    def without_history(self) -> FittedModel:
+        """Return the model as it stands before it has seen any history.
+
+        Raises
+        ------
+        InsufficientDataError
+            When the model has to learn first, which is the default.
+        """
+        what = f"model {self.name!r} learns from history"
+        raise InsufficientDataError(
+            what,
+            needed=1,
+            found=0,
+            remedy="Fit it on a History, or use 'textbook', which works from typed probabilities.",
+        )

@@ -1,0 +1,118 @@
+"""Models and forecasters by name: the built-ins, and what installed packages add."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import types
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from funnel.errors import PluginError, UnknownModelError
+
+__all__ = ["GROUP", "get", "names", "origin"]
+
+GROUP = "funnel.models"
+"""Entry-point group in which packages register models and forecasters."""
+
+BUILT_IN: Mapping[str, str] = types.MappingProxyType(
+    {
+        "textbook": "funnel.models.textbook:Textbook",
+        "win-rate": "funnel.models.win_rate:WinRate",
+    }
+)
+
+
+@functools.cache
+def _plugins() -> Mapping[str, EntryPoint]:
+    """Find what installed packages register, without importing any of it."""
+    if os.environ.get("FUNNEL_NO_PLUGINS", "") not in {"", "0"}:
+        return types.MappingProxyType({})
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        if point.name in BUILT_IN:
+            msg = (
+                f"package {_package(point)!r} registers {point.name!r}, which is a built-in model. "
+                f"Its name must have a prefix, such as 'acme.{point.name}'."
+            )
+            raise PluginError(msg)
+        other = found.get(point.name)
+        if other is not None and (other.value, _package(other)) != (point.value, _package(point)):
+            msg = (
+                f"packages {_package(other)!r} and {_package(point)!r} both register {point.name!r}. "
+                "Uninstall one of them, or set FUNNEL_NO_PLUGINS=1."
+            )
+            raise PluginError(msg)
+        found[point.name] = point
+    return types.MappingProxyType(found)
+
+
+def _package(point: EntryPoint) -> str:
+    """Name the distribution behind an entry point."""
+    return point.dist.name if point.dist is not None else point.value
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all models and forecasters, built-ins first; nothing is imported.
+
+    Raises
+    ------
+    PluginError
+        When two packages claim one name.
+
+    Examples
+    --------
+    >>> "win-rate" in names()
+    True
+    """
+    return (*BUILT_IN, *sorted(_plugins()))
+
+
+def origin(name: str) -> str:
+    """Return the package that provides a model: ``"salesfunnel"`` for a built-in.
+
+    Raises
+    ------
+    UnknownModelError
+        When there is no such model.
+    """
+    if name in BUILT_IN:
+        return "salesfunnel"
+    if name in _plugins():
+        return _package(_plugins()[name])
+    raise UnknownModelError(name, names())
+
+
+def get(name: str) -> Any:  # noqa: ANN401 - a StageModel or a Forecaster
+    """Return the model or forecaster called `name`, with its default parameters.
+
+    Only the package that provides it is imported.
+
+    Raises
+    ------
+    UnknownModelError
+        When nothing is registered under the name; the message suggests close ones.
+    PluginError
+        When the package that provides it cannot be imported.
+
+    Examples
+    --------
+    >>> get("win-rate")
+    WinRate(minimum=20)
+    """
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)()
+    point = _plugins().get(name)
+    if point is None:
+        raise UnknownModelError(name, names())
+    try:
+        return point.load()()
+    except Exception as error:
+        msg = (
+            f"{name!r} of package {_package(point)!r} cannot be loaded: "
+            f"{type(error).__name__}: {error}. Repair or uninstall it."
+        )
+        raise PluginError(msg) from error
