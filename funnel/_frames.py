@@ -16,8 +16,8 @@ FrameBackend = Literal["pandas", "polars", "pyarrow"]
 
 
 def _plain(values: np.ndarray[Any, Any]) -> Any:  # noqa: ANN401 - what narwhals accepts differs by dtype
-    """Return values that every dataframe library takes: no ``StringDType``, no day-unit dates."""
-    if values.dtype.kind == "T":
+    """Return values that every dataframe library takes: lists of texts, no day-unit dates."""
+    if values.dtype.kind == "O":
         return values.tolist()
     if values.dtype.kind == "M":
         return values.astype("datetime64[ms]")

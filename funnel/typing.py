@@ -41,8 +41,8 @@ DateArray = npt.NDArray[np.datetime64]
 BoolArray = npt.NDArray[np.bool_]
 """Masks."""
 
-StringArray = npt.NDArray[Any]
-"""Names, as numpy's variable-width ``StringDType``."""
+StringArray = npt.NDArray[np.object_]
+"""Texts, as an object array of `str`; the empty text means unknown."""
 
 DateLike = dt.date | np.datetime64 | str
 """One day: a date, a ``datetime64``, or an ISO string such as ``"2026-06-30"``."""

@@ -126,7 +126,7 @@ def _month_start(months: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _from_objects(values: npt.NDArray[Any]) -> _Found:
-    """``(n,) object`` to days; columns of plain dates or plain strings take the short way."""
+    """``(n,) object`` to days; columns of one plain type take the short way."""
     cells = values.tolist()
     kinds = set(map(type, cells))
     if kinds <= {dt.date, type(None)}:
@@ -135,6 +135,8 @@ def _from_objects(values: npt.NDArray[Any]) -> _Found:
         return _from_integers(np.array(ordinals, dtype=np.int64))
     if kinds == {str}:
         return _from_strings(values)
+    if all(issubclass(kind, int | np.integer) and kind is not bool for kind in kinds):
+        return _from_integers(np.array(cells))
     found = [_read(cell) for cell in cells]
     rule = next((item for item in found if isinstance(item, _Rule)), None)
     days = np.array([NO_DAY if isinstance(item, _Rule) else item for item in found])
@@ -218,7 +220,8 @@ def to_days(values: npt.ArrayLike | Sequence[DateLike | None], *, name: str = "d
     [20634, -2147483648]
     """
     try:
-        array = np.asarray(values)
+        # As objects: numpy would make texts of dates, and dates of months, that share a list.
+        array = np.asarray(values, dtype=object if isinstance(values, list | tuple) else None)
     except (TypeError, ValueError) as error:
         raise ValidationError.from_value(
             name, "must be a column of dates", values, _COLUMN
@@ -248,9 +251,9 @@ def _dispatch(array: npt.NDArray[Any], name: str) -> _Found:
         return _from_integers(array)
     if kind == "M":
         return _from_datetimes(array)
-    if kind in "UT":
+    if kind == "U":
         return _from_strings(array)
-    if kind == "O" or array.size == 0:
+    if kind in "OT" or array.size == 0:
         return _from_objects(array.astype(object))
     raise ValidationError(f"{name} must be dates, got {array.dtype} values. {_COLUMN}", column=name)
 

@@ -11,6 +11,7 @@ from funnel._display import html_table, money, percent, text_table
 from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import to_date
 from funnel.errors import ValidationError
+from funnel.kernels.labels import texts
 from funnel.stages import ForecastCategory
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ class RollUp(_Table):
         """Return one row for each period and category."""
         c, k = self.amount.shape
         return {
-            "period": np.repeat(np.array(self.periods, dtype=np.dtypes.StringDType()), c),
-            "category": np.tile(np.array(self.categories, dtype=np.dtypes.StringDType()), k),
+            "period": np.repeat(texts(self.periods), c),
+            "category": np.tile(texts(self.categories), k),
             "deals": self.deals.T.ravel(),
             "amount": self.amount.T.ravel(),
             "expected": self.expected.T.ravel(),
@@ -211,7 +212,7 @@ def to_columns(forecast: Forecast, target: float | None) -> dict[str, np.ndarray
                 put({"probability": part.probability_of(target)})
     text = {*forecast.by, "period"}
     return {
-        name: np.array(values, dtype=np.dtypes.StringDType() if name in text else None)
+        name: texts(values) if name in text else np.array(values)
         for name, values in found.items()
     }
 

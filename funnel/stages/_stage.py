@@ -1,26 +1,33 @@
-"""One step of the ladder, and what it can lead to."""
+"""What a deal can be in: outcomes, forecast categories, and one stage of the ladder."""
 
 from __future__ import annotations
 
 import enum
-import math
-import types
-import unicodedata
-from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
 from funnel.errors import ValidationError, did_you_mean
+from funnel.stages import _fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["ForecastCategory", "Outcome", "Stage"]
 
 STAGE_SCHEMA = "funnel.Stage/1"
-LONGEST_ID = 200
 
 
 class Outcome(enum.IntEnum):
-    """How a deal stands."""
+    """What has become of a deal.
+
+    Removed means taken out of the books (a duplicate, a slip of the pen): neither won nor lost.
+
+    Examples
+    --------
+    >>> Outcome(1)
+    <Outcome.WON: 1>
+    """
 
     OPEN = 0
     WON = 1
@@ -29,7 +36,16 @@ class Outcome(enum.IntEnum):
 
 
 class ForecastCategory(enum.StrEnum):
-    """How firmly a deal is promised; omitted deals never count."""
+    """How firmly a deal counts in the roll-up that a sales manager submits.
+
+    Members stand in the order of rising commitment; a cumulative roll-up starts at the last one.
+    What is omitted never counts.
+
+    Examples
+    --------
+    >>> ForecastCategory.parse("BestCase")
+    <ForecastCategory.BEST_CASE: 'best case'>
+    """
 
     OMITTED = "omitted"
     PIPELINE = "pipeline"
@@ -37,175 +53,214 @@ class ForecastCategory(enum.StrEnum):
     COMMIT = "commit"
 
     @classmethod
-    def parse(cls, text: str) -> ForecastCategory:
-        """Return the category that a CRM writes as ``"Best Case"``, ``"best_case"`` or ``"BestCase"``.
+    def parse(cls, text: str) -> Self:
+        """Read a category in any usual spelling: case, blanks, hyphens and underscores are free.
+
+        Parameters
+        ----------
+        text : str
+            For instance ``"Best Case"``, ``"best_case"`` or ``"BestCase"``.
+
+        Returns
+        -------
+        ForecastCategory
 
         Raises
         ------
         ValidationError
-            When it is none of them.
+            When it is no category; the message names the closest one.
 
         Examples
         --------
-        >>> ForecastCategory.parse("BestCase")
-        <ForecastCategory.BEST_CASE: 'best case'>
+        >>> ForecastCategory.parse("Bestcasse")
+        Traceback (most recent call last):
+            ...
+        funnel.errors.ValidationError: category must be a forecast category, got \
+'Bestcasse'. Did you mean 'best case'?
         """
-        squeezed = "".join(char for char in str(text).casefold() if char.isalnum())
-        for category in cls:
-            if category.replace(" ", "") == squeezed:
-                return category
-        raise ValidationError.from_value(
-            "category", "must be a forecast category", text, did_you_mean(str(text), list(cls))
-        )
+        wanted = _squeezed(str(text))
+        for member in cls:
+            if _squeezed(member.value) == wanted:
+                return member
+        hint = did_you_mean(str(text), [member.value for member in cls])
+        raise ValidationError.from_value("category", "must be a forecast category", text, hint)
 
 
-def fold(name: str) -> str:
-    """Return a name as it is compared: case, width and surrounding spaces do not matter."""
-    return unicodedata.normalize("NFKC", name).strip().casefold()
-
-
-def _text(name: str, value: object) -> str:
-    """Demand a short, non-empty text."""
-    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_ID:
-        raise ValidationError.from_value(
-            name, f"must be a text of 1 to {LONGEST_ID} characters", value, "Name the stage."
-        )
-    return value.strip()
-
-
-def _id(value: str) -> str:
-    """Check and strip the id of a stage."""
-    return _text("id", value)
-
-
-def _label(value: str | None) -> str | None:
-    """Check and strip a label."""
-    return None if value is None else _text("label", value)
-
-
-def _labels(value: Mapping[str, str]) -> Mapping[str, str]:
-    """Freeze labels by language."""
-    return types.MappingProxyType({str(k): _text("labels", v) for k, v in sorted(dict(value).items())})
-
-
-def _aliases(value: Iterable[str]) -> tuple[str, ...]:
-    """Check earlier names; one text counts as one name."""
-    return tuple(_text("aliases", name) for name in ([value] if isinstance(value, str) else value))
-
-
-def _criteria(value: Iterable[str]) -> tuple[str, ...]:
-    """Check exit criteria; one text counts as one criterion."""
-    return tuple([value] if isinstance(value, str) else value)
+def _squeezed(text: str) -> str:
+    """Return the letters of a category that count in a comparison."""
+    return "".join(_fields.fold(text).replace("_", " ").replace("-", " ").split())
 
 
 def _category(value: ForecastCategory | str | None) -> ForecastCategory | None:
-    """Parse a category."""
+    """Parse a category; None stays."""
     return None if value is None else ForecastCategory.parse(value)
 
 
-def _probability(value: float | None) -> float | None:
-    """Check a typed win probability."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
-        hint = f"Write {value / 100:g} for {value:g} %." if _is_percentage(value) else ""
-        raise ValidationError.from_value("win_probability", "must lie between 0 and 1", value, hint)
-    return float(value)
+def _own_id(stage: Stage) -> str:
+    """Return the label of a stage that was given none."""
+    return stage.id
 
 
-def _is_percentage(value: object) -> bool:
-    """Tell whether a number looks like a percentage."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 1.0 < value <= 100.0  # noqa: PLR2004
-
-
-def _days(instance: object, attribute: attrs.Attribute[float | None], value: float | None) -> None:
-    """Demand a positive number of days."""
-    del instance
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (number and value > 0 and math.isfinite(value)):
-        raise ValidationError.from_value(
-            attribute.name, "must be a number of days > 0", value, "Leave it out where there is none."
-        )
-
-
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Stage:
-    """One step of the ladder, or a terminal state.
+    """One state that a deal can be in, with everything that is agreed about it.
 
     Parameters
     ----------
     id : str
-        Stable name; it never changes, whatever the label.
+        Stable name, 1 to 200 characters. It is what tables and files store: never change it,
+        change the label.
     label : str, optional
-        The name shown; the id by default.
-    labels : mapping, optional
-        Names by language (``{"en": "Negotiation", "zh": "商务谈判"}``).
+        Name that is shown; the id where none is given.
+    labels : mapping of str to str, optional
+        Names by language code, ``{"en": "Intent", "zh": "意向"}``; stored as sorted pairs.
     win_probability : float, optional
-        Typed chance to be won from here, 0 to 1.
-    standard_days, timeout_days : float, optional
-        Days that a deal may stay, and after which somebody is warned.
-    exit_criteria : tuple of str, optional
-        Facts that must hold before a deal may move on.
+        Typed chance, 0 to 1, that a deal in this stage is won. None: nobody has typed one.
+    standard_days : float, optional
+        Days that a deal may stay, above 0.
+    timeout_days : float, optional
+        Days after which somebody is warned; not shorter than `standard_days`.
+    exit_criteria : sequence of str, optional
+        Facts that must hold before a deal may move on, one line each.
     role : str, optional
-        Who is accountable.
+        Who answers for deals in this stage.
     category : ForecastCategory or str, optional
-        What the stage rolls up to.
-    on_hold : bool
-        Does the clock stop here?
-    retired : bool
-        Is the stage kept for old deals only?
-    aliases : tuple of str, optional
-        Earlier names and other spellings.
+        Where the stage is rolled up to, unless a deal says otherwise itself.
+    on_hold : bool, optional
+        The clock stops: the stage is in no position of the ladder.
+    retired : bool, optional
+        Kept for its history; no new deal enters.
+    aliases : sequence of str, optional
+        Earlier names and other spellings under which deals are found.
 
     Raises
     ------
     ValidationError
-        When a value is out of its range.
+        When a field breaks its rule.
 
     Examples
     --------
-    >>> stage = Stage("Negotiate", win_probability=0.7, standard_days=14, category="commit")
-    >>> stage.category
-    <ForecastCategory.COMMIT: 'commit'>
+    >>> stage = Stage("intent", label="意向", win_probability=0.2, category="Pipeline")
+    >>> stage
+    Stage('intent', label='意向', win_probability=0.2, category='pipeline')
+    >>> Stage.from_dict(stage.to_dict()) == stage
+    True
     >>> Stage("Negotiate", win_probability=70)
     Traceback (most recent call last):
         ...
-    funnel.errors.ValidationError: win_probability must lie between 0 and 1, got 70. Write 0.7 for 70 %.
+    funnel.errors.ValidationError: win_probability of stage 'Negotiate' must be a number from 0 \
+to 1, got 70.0. 70 is a percentage; write 0.7.
     """
 
-    id: str = attrs.field(converter=_id)
-    label: str | None = attrs.field(default=None, kw_only=True, converter=_label)
-    labels: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, converter=_labels, hash=False)
-    win_probability: float | None = attrs.field(default=None, kw_only=True, converter=_probability)
-    standard_days: float | None = attrs.field(default=None, kw_only=True, validator=_days)
-    timeout_days: float | None = attrs.field(default=None, kw_only=True, validator=_days)
-    exit_criteria: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_criteria)
-    role: str | None = attrs.field(default=None, kw_only=True)
-    category: ForecastCategory | None = attrs.field(default=None, kw_only=True, converter=_category)
-    on_hold: bool = attrs.field(default=False, kw_only=True)
-    retired: bool = attrs.field(default=False, kw_only=True)
-    aliases: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_aliases)
+    id: str = attrs.field(converter=_fields.stripped, validator=_fields.check_name)
+    label: str = attrs.field(
+        default=attrs.Factory(_own_id, takes_self=True),
+        converter=_fields.optional_text,
+        validator=_fields.check_optional_name,
+        kw_only=True,
+    )
+    labels: tuple[tuple[str, str], ...] = attrs.field(
+        default=(), converter=_fields.labels, validator=_fields.check_labels, kw_only=True
+    )
+    win_probability: float | None = attrs.field(
+        default=None,
+        converter=_fields.optional_number,
+        validator=_fields.check_probability,
+        kw_only=True,
+    )
+    standard_days: float | None = attrs.field(
+        default=None,
+        converter=_fields.optional_number,
+        validator=_fields.check_days,
+        kw_only=True,
+    )
+    timeout_days: float | None = attrs.field(
+        default=None,
+        converter=_fields.optional_number,
+        validator=_fields.check_timeout,
+        kw_only=True,
+    )
+    exit_criteria: tuple[str, ...] = attrs.field(
+        default=(), converter=_fields.texts, validator=_fields.check_criteria, kw_only=True
+    )
+    role: str | None = attrs.field(
+        default=None,
+        converter=_fields.optional_text,
+        validator=_fields.check_optional_name,
+        kw_only=True,
+    )
+    category: ForecastCategory | None = attrs.field(default=None, converter=_category, kw_only=True)
+    on_hold: bool = attrs.field(default=False, validator=_fields.check_flag, kw_only=True)
+    retired: bool = attrs.field(default=False, validator=_fields.check_flag, kw_only=True)
+    aliases: tuple[str, ...] = attrs.field(
+        default=(), converter=_fields.texts, validator=_fields.check_names, kw_only=True
+    )
 
     def __attrs_post_init__(self) -> None:
-        """Demand that nobody is warned before the standard days are over."""
-        if self.timeout_days is not None and (self.standard_days or 0.0) > self.timeout_days:
-            raise ValidationError.from_value(
-                "timeout_days", f"must not be less than standard_days ({self.standard_days:g})",
-                self.timeout_days, "",
-            )
+        """Give the id as label to a stage whose label is None."""
+        object.__setattr__(self, "label", self.label or self.id)
+
+    def __repr__(self) -> str:
+        default = Stage(self.id).to_dict()
+        shown = (
+            f", {key}={value!r}" for key, value in self.to_dict().items() if value != default[key]
+        )
+        return f"Stage({self.id!r}{''.join(shown)})"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names by which the stage is found."""
-        own = () if self.label is None else (self.label,)
-        return tuple(dict.fromkeys((self.id, *own, *self.labels.values(), *self.aliases)))
+        """Every name that the stage answers to: id, label, labels by language, aliases.
+
+        Examples
+        --------
+        >>> Stage("intent", label="Intent", labels={"zh": "意向"}).names
+        ('intent', 'Intent', '意向')
+        """
+        localised = (label for _, label in self.labels)
+        return tuple(dict.fromkeys((self.id, self.label, *localised, *self.aliases)))
 
     def name_in(self, language: str) -> str:
-        """Return the label in a language, else the label, else the id."""
-        return self.labels.get(language) or self.label or self.id
+        """Return the name in a language, or the label where there is none.
+
+        Parameters
+        ----------
+        language : str
+            Language code; ``"zh-CN"`` also finds a label for ``"zh"``.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValidationError
+            When it is no language code.
+
+        Examples
+        --------
+        >>> stage = Stage("intent", labels={"zh": "意向"})
+        >>> stage.name_in("zh-CN"), stage.name_in("fr")
+        ('意向', 'intent')
+        """
+        labels = dict(self.labels)
+        code = _fields.language_code(language)
+        while code and code not in labels:
+            code = code.rpartition("-")[0]
+        return labels[code] if code else self.label
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types, with the schema version inside."""
+        """Return the stage as JSON types, with the schema version inside.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> stored = Stage("Propose", win_probability=0.5, category="commit").to_dict()
+        >>> stored["schema"], stored["win_probability"], stored["category"]
+        ('funnel.Stage/1', 0.5, 'commit')
+        """
         plain = attrs.asdict(self, recurse=False)
         plain["labels"] = dict(self.labels)
         plain["category"] = None if self.category is None else self.category.value
@@ -215,26 +270,26 @@ class Stage:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """Rebuild a stage from `to_dict`.
+        """Build the stage that `to_dict` stored.
+
+        Parameters
+        ----------
+        plain : mapping
+            With the key ``"schema"``; only ``"id"`` is needed beside it.
+
+        Returns
+        -------
+        Stage
 
         Raises
         ------
         ValidationError
-            When the schema is another one, or a field is unknown or missing.
+            When schema, keys or values are not those of a stage.
+
+        Examples
+        --------
+        >>> Stage.from_dict({"schema": "funnel.Stage/1", "id": "Propose"})
+        Stage('Propose')
         """
-        fields = fields_of(cls, plain, STAGE_SCHEMA, ("id",))
-        return cls(fields.pop("id"), **fields)
-
-
-def fields_of(cls: type, plain: Mapping[str, Any], schema: str, needed: Iterable[str]) -> dict[str, Any]:
-    """Check the schema version and the names of the fields."""
-    fields = dict(plain)
-    found = fields.pop("schema", None)
-    if found != schema:
-        raise ValidationError.from_value("schema", f"must be {schema!r}", found, "")
-    known = [field.name for field in attrs.fields(cls)]
-    for name in fields.keys() - set(known):
-        raise ValidationError.from_value("field", "must be known", name, did_you_mean(name, known))
-    for name in sorted(set(needed) - fields.keys()):
-        raise ValidationError.from_value("fields", f"must have {name!r}", sorted(fields), "")
-    return fields
+        known = [field.name for field in attrs.fields(Stage)]
+        return cls(**_fields.stored(plain, STAGE_SCHEMA, known, "id"))

@@ -1,12 +1,14 @@
-"""Ladders in use, with labels in English and Chinese; probabilities only where the trade states them."""
+"""Ladders in use, in English and Chinese; probabilities only where the trade states them."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from funnel.stages._stage import ForecastCategory, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 LANGUAGES = ("en", "zh")
 
@@ -15,7 +17,7 @@ Row = tuple[str, str, str, float | None]  # id, English, Chinese, typed win prob
 LADDERS: Mapping[str, tuple[Row, ...]] = {
     "general": (
         ("prospect", "Prospect", "待开发", 0.0),
-        ("interest", "Interest", "意向", 0.10),
+        ("intent", "Intent", "意向", 0.10),
         ("shortlist", "Shortlist", "入围", 0.25),
         ("negotiation", "Negotiation", "谈判", 0.50),
         ("signing", "Awaiting signature", "成交待签", 0.90),
@@ -23,13 +25,13 @@ LADDERS: Mapping[str, tuple[Row, ...]] = {
     "project": (
         ("target", "Target", "目标", 0.0),
         ("potential", "Potential", "潜在", 0.10),
-        ("interest", "Interest", "意向", 0.20),
+        ("intent", "Intent", "意向", 0.20),
         ("initiated", "Project approved", "立项", 0.30),
         ("proposal", "Proposal accepted", "方案认可", 0.50),
         ("negotiation", "Negotiation", "商务谈判", 0.70),
     ),
     "small-project": (
-        ("interest", "Interest", "意向", 0.20),
+        ("intent", "Intent", "意向", 0.20),
         ("solution", "Solution", "解决方案", 0.35),
         ("negotiation", "Negotiation", "商务谈判", 0.70),
     ),
@@ -52,7 +54,12 @@ WON: Mapping[str, tuple[str, str]] = {
     "five-step": ("Signed", "签约成单"),
 }
 
-ALIASES: Mapping[str, tuple[str, ...]] = {"潜在客户": ("线索",), "意向客户": ("商机",)}
+ALIASES: Mapping[str, tuple[str, ...]] = {  # other names in use, by Chinese label
+    "方案认可": ("方案",),
+    "商务谈判": ("谈判",),
+    "潜在客户": ("线索", "潜在客户(线索)"),
+    "意向客户": ("商机", "意向客户(商机)"),
+}
 
 AFTER_WON: Mapping[str, tuple[Row, ...]] = {
     "general": (("repeat", "Repeat purchase", "重复购买", None),),
@@ -78,9 +85,9 @@ def _stage(row: Row, language: str, days: float | None = None) -> Stage:
 
 def _category(probability: float) -> ForecastCategory:
     """Roll a stage up: commit from 70 %, best case from 50 %, pipeline below."""
-    if probability >= 0.7:  # noqa: PLR2004
+    if probability >= 0.7:
         return ForecastCategory.COMMIT
-    return ForecastCategory.BEST_CASE if probability >= 0.5 else ForecastCategory.PIPELINE  # noqa: PLR2004
+    return ForecastCategory.BEST_CASE if probability >= 0.5 else ForecastCategory.PIPELINE
 
 
 def _build(name: str, language: str) -> dict[str, Any]:

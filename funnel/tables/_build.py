@@ -12,6 +12,7 @@ from funnel import rules
 from funnel.calendars import to_date, to_dates, to_day, to_days
 from funnel.errors import SchemaMismatchError, ValidationError
 from funnel.kernels import trace
+from funnel.kernels.labels import factorize, texts
 from funnel.stages import ForecastCategory
 from funnel.tables.schema import BLANK, CORE, CORE_KIND, DTYPE, Column, Schema, to_column
 from funnel.typing import NO_DAY
@@ -50,19 +51,12 @@ def frozen(array: Array) -> Array:
     return array
 
 
-def names(texts: Sequence[str]) -> StringArray:
-    """Return texts as an array to take from."""
-    return np.array(list(texts), dtype=np.dtypes.StringDType())
-
-
 def as_ids(values: Any, what: str = "id") -> StringArray:  # noqa: ANN401 - any array-like
     """Return the names of deals as text, refusing empty ones."""
     array = np.asarray(values)
     if array.ndim != 1:
         raise ValidationError.from_value(what, "must be one-dimensional", array.shape, "")
-    if array.dtype.kind == "O":
-        array = np.array(["" if item is None else str(item) for item in array], dtype="T")
-    text = array.astype(np.dtypes.StringDType())
+    text = texts(array)
     empty = np.flatnonzero(text == "")
     if len(empty):
         raise ValidationError.from_rule(
@@ -79,15 +73,16 @@ def as_ids(values: Any, what: str = "id") -> StringArray:  # noqa: ANN401 - any 
 
 def require_unique(ids: StringArray) -> None:
     """Demand that every deal is there once."""
-    found, counts = np.unique(ids, return_counts=True)
+    found, position = factorize(ids)
+    counts = np.bincount(position)
     twice = np.flatnonzero(counts > 1)
     if len(twice):
         msg = (
             f"id must be unique; {len(twice):,} of {len(found):,} deals are there more than once "
-            f"(first: {str(found[twice[0]])!r}, {counts[twice[0]]} rows). "
+            f"(first: {found[twice[0]]!r}, {counts[twice[0]]} rows). "
             "Keep one row per deal, or read the rows as a change log."
         )
-        raise ValidationError(msg, column="id", rows=np.flatnonzero(ids == found[twice[0]]))
+        raise ValidationError(msg, column="id", rows=np.flatnonzero(position == twice[0]))
 
 
 def require_lengths(columns: Mapping[str, Any], length: int) -> None:
@@ -114,7 +109,7 @@ def state_columns(
         given = schema.column(name) if schema else None
         value = values.get(name)
         if isinstance(value, str):
-            value = np.full(length, value, dtype=np.dtypes.StringDType())
+            value = np.full(length, value, dtype=object)
         if value is None:
             kind = given.kind if given else CORE_KIND.get(name, "category")
             column = given or Column(name, kind, known=known.get(name, "dated"))
@@ -168,7 +163,8 @@ def rows(
     table = {"at": at, "created": created, "amount": arrays["amount"]}
     rules.check({**table, "expected_close": arrays["expected_close"]}, ids)
 
-    deals, deal = np.unique(ids, return_inverse=True)
+    found, deal = factorize(ids)
+    deals = texts(found)
     within = np.arange(len(ids)) if seq is None else np.asarray(seq)
     order = np.lexsort((within, at, deal))
     deal, at, stage = deal[order].astype(np.int32), at[order], stage[order].astype(np.int16)
@@ -339,7 +335,7 @@ def decoded(schema: Schema, columns: Mapping[str, Array]) -> dict[str, Array]:
     for column in schema.columns:
         values = columns[column.name]
         if column.kind == "category":
-            values = names([*column.categories, ""])[values]
+            values = texts([*column.categories, ""])[values]
         elif column.kind == "date":
             values = to_dates(values)
         plain[column.name] = values

@@ -8,6 +8,7 @@ import numpy as np
 
 from funnel.calendars import to_date, to_dates, to_day
 from funnel.errors import ValidationError
+from funnel.kernels.labels import texts
 from funnel.opportunity import Opportunity
 from funnel.tables import _build
 from funnel.typing import NO_DAY
@@ -38,7 +39,7 @@ def _attribute(deals: Sequence[Opportunity], name: str) -> Any:  # noqa: ANN401 
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     if known and not any(isinstance(value, str | int | float) for value in known):
         return np.array(values, dtype="datetime64[D]")
-    return np.array(["" if value is None else str(value) for value in values], dtype="T")
+    return texts(values)
 
 
 def from_deals(
@@ -61,10 +62,10 @@ def from_deals(
     columns |= {
         "funnel": ladder,
         "as_of": to_date(cut),
-        "id": _build.names([deal.id for deal in deals]),
-        "stage": _build.names([deal.stage for deal in deals]),
+        "id": texts([deal.id for deal in deals]),
+        "stage": texts([deal.stage for deal in deals]),
         "amount": np.array([np.nan if deal.amount is None else deal.amount for deal in deals]),
-        "currency": _build.names([deal.currency or "" for deal in deals]),
+        "currency": texts([deal.currency or "" for deal in deals]),
         "expected_close": _days(deals, "expected_close"),
     }
     columns |= {name: _days(deals, name) for name in DAYS}

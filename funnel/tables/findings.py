@@ -11,6 +11,7 @@ import numpy as np
 from funnel._display import html_table, text_table
 from funnel._frames import FrameBackend, to_frame
 from funnel.errors import ValidationError
+from funnel.kernels.labels import texts
 
 __all__ = ["Finding", "Findings", "Group"]
 
@@ -79,8 +80,7 @@ class Findings:
         where = np.array(list(rows) if not isinstance(rows, np.ndarray) else rows, dtype=np.int64)
         if not len(where):
             return self
-        texts = np.array([str(value) for value in values], dtype=np.dtypes.StringDType())
-        return type(self)((*self.groups, Group(column, rule, action, where, texts)))
+        return type(self)((*self.groups, Group(column, rule, action, where, texts(values))))
 
     def __add__(self, other: Findings) -> Self:
         """Return both, one after the other."""

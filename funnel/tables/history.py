@@ -14,6 +14,7 @@ from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import to_date, to_dates, to_day
 from funnel.errors import LeakError, ValidationError
 from funnel.kernels import trace
+from funnel.kernels.labels import texts
 from funnel.tables import _build
 from funnel.tables.findings import Findings
 from funnel.tables.pipeline import Pipeline
@@ -393,7 +394,7 @@ class History:
         return {
             "id": self.ids[self.deal],
             "at": to_dates(self.at),
-            "stage": _build.names(self.funnel.ids)[self.stage],
+            "stage": texts(self.funnel.ids)[self.stage],
             "created": to_dates(self.created[self.deal]),
             **_build.decoded(self.schema, self.columns),
         }

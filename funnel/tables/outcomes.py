@@ -10,6 +10,7 @@ import numpy as np
 from funnel._display import html_table
 from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import to_dates
+from funnel.kernels.labels import texts
 from funnel.stages import Outcome
 from funnel.tables import _build
 
@@ -61,7 +62,7 @@ class Outcomes:
         """Return one value per deal by column."""
         return {
             "id": self.ids,
-            "outcome": _build.names([outcome.name.lower() for outcome in Outcome])[self.outcome],
+            "outcome": texts([outcome.name.lower() for outcome in Outcome])[self.outcome],
             "closed_on": to_dates(self.closed_on),
             "amount": self.amount,
             "reopened": self.reopened,

@@ -13,6 +13,7 @@ from funnel._display import html_table
 from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import to_date, to_dates, to_day, to_days
 from funnel.errors import CurrencyMismatchError, ValidationError
+from funnel.kernels.labels import texts
 from funnel.stages import ForecastCategory, Outcome
 from funnel.tables import _build
 from funnel.tables._deals import COUNTS, DAYS, STAGES, from_deals, group, to_deals
@@ -242,7 +243,7 @@ class Pipeline:
             When there is more than one.
         """
         codes = np.unique(self.columns["currency"][~np.isnan(self.amount)])
-        names = _build.names([*self.schema.column("currency").categories, ""])[codes].tolist()
+        names = texts([*self.schema.column("currency").categories, ""])[codes].tolist()
         if len(names) > 1:
             raise CurrencyMismatchError(names)
         return names[0] if names else ""
@@ -366,7 +367,7 @@ class Pipeline:
 
     def to_columns(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return one value per deal by column: ids, dates and names instead of codes."""
-        ids = _build.names([*self.funnel.ids, ""])
+        ids = texts([*self.funnel.ids, ""])
         return {
             "id": self.ids,
             "stage": ids[self.stage],

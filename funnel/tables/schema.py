@@ -12,6 +12,7 @@ import numpy as np
 
 from funnel.calendars import to_days
 from funnel.errors import SchemaMismatchError, UnknownColumnError, ValidationError
+from funnel.kernels.labels import factorize, texts
 from funnel.stages import Funnel
 from funnel.typing import NO_DAY
 
@@ -67,27 +68,15 @@ class Column:
     categories: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=tuple)
 
 
-def _text(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """(n,) -> (n,), (n,): values as strings and a mask of those that are missing."""
-    if values.dtype.kind == "O":
-        missing = np.array([value is None or value != value for value in values], dtype=np.bool_)  # noqa: PLR0124
-        filled = np.where(missing, "", values)
-        return np.array([str(value) for value in filled], dtype=np.dtypes.StringDType()), missing
-    text = values.astype(np.dtypes.StringDType())
-    return text, np.asarray(text == "")
-
-
 def encode(values: np.ndarray[Any, Any], categories: Iterable[str] = ()) -> tuple[Any, tuple[str, ...]]:
     """(n,) -> (n,) int32 codes and the categories, `categories` first, then new ones sorted."""
-    text, missing = _text(values)
-    names, inverse = np.unique(text, return_inverse=True)
+    names, position = factorize(texts(values))
     known = {name: code for code, name in enumerate(categories)}
-    for name in names.tolist():
+    for name in names:
         if name:
             known.setdefault(name, len(known))
-    lookup = np.array([known.get(name, -1) for name in names.tolist()], dtype=np.int32)
-    codes = lookup[inverse] if len(names) else np.empty(0, dtype=np.int32)
-    return np.where(missing, np.int32(-1), codes).astype(np.int32), tuple(known)
+    lookup = np.array([known.get(name, -1) for name in names], dtype=np.int32)
+    return lookup[position] if names else np.empty(0, dtype=np.int32), tuple(known)
 
 
 def infer_kind(values: np.ndarray[Any, Any]) -> Kind:
@@ -150,7 +139,8 @@ class Schema:
 
     Examples
     --------
-    >>> from funnel.stages import Funnel
+    >>> from funnel.kernels.labels import factorize, texts
+from funnel.stages import Funnel
     >>> schema = Schema(Funnel(["Qualify"]), (Column("amount", "number"),))
     >>> schema.column("amount").kind
     'number'

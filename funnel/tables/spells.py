@@ -10,6 +10,7 @@ import numpy as np
 from funnel._display import html_table
 from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import to_dates
+from funnel.kernels.labels import texts
 from funnel.stages import Outcome
 from funnel.tables import _build
 
@@ -115,7 +116,7 @@ class Spells:
 
     def to_columns(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return one value per row by column: ids, dates and names instead of codes."""
-        states = _build.names([*self.funnel.ids, ""])
+        states = texts([*self.funnel.ids, ""])
         return {
             "id": self.ids[self.deal],
             "stage": states[self.stage],
@@ -125,7 +126,7 @@ class Spells:
             "age": self.age,
             "days": self.days(),
             "target": states[self.target],
-            "flow": _build.names(FLOWS)[self.flows()],
+            "flow": texts(FLOWS)[self.flows()],
         }
 
     def to_frame(self, *, backend: FrameBackend = "pandas") -> Any:  # noqa: ANN401 - a native frame
