@@ -4,7 +4,7 @@ The usual way in::
 
     import funnel as fn
 
-    history = fn.io.read_history("changes.csv", funnel=..., id="deal", stage="stage", at="changed_at")
+    history = fn.io.read_history("changes.csv", funnel=..., id="deal", stage="stage", at="day")
     outlook = fn.forecast(history, fn.Horizon.quarters("2026-07-01", 4))
 
 Everything in ``__all__`` is public; optional parts (``fn.io``, ``fn.datasets``, ``fn.testing``)

@@ -38,7 +38,11 @@ def _is_numeric(cells: Sequence[str]) -> bool:
 
 
 def text_table(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", notes: Sequence[str] = ()
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    notes: Sequence[str] = (),
 ) -> str:
     """Render rows as aligned text; numbers to the right, words to the left."""
     columns = list(zip(headers, *rows, strict=True))
@@ -59,7 +63,11 @@ def text_table(
 
 
 def html_table(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", notes: Sequence[str] = ()
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    notes: Sequence[str] = (),
 ) -> str:
     """Render the same table as HTML, every text escaped."""
     columns = list(zip(headers, *rows, strict=True))
@@ -76,4 +84,6 @@ def html_table(
     caption = f"<caption>{html.escape(title)}</caption>" if title else ""
     body = "".join(cells("td", row) for row in rows)
     foot = "".join(f"<div>{html.escape(note)}</div>" for note in notes)
-    return f"<table>{caption}<thead>{cells('th', headers)}</thead><tbody>{body}</tbody></table>{foot}"
+    return (
+        f"<table>{caption}<thead>{cells('th', headers)}</thead><tbody>{body}</tbody></table>{foot}"
+    )

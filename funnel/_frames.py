@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from funnel.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy as np
 
 FrameBackend = Literal["pandas", "polars", "pyarrow"]
 """The dataframe libraries that results can be turned into."""
@@ -31,7 +31,9 @@ def to_frame(columns: Mapping[str, np.ndarray[Any, Any]], backend: FrameBackend)
     except ImportError as error:
         raise MissingDependencyError("narwhals", "frames") from error
     try:
-        frame = nw.from_dict({name: _plain(column) for name, column in columns.items()}, backend=backend)
+        frame = nw.from_dict(
+            {name: _plain(column) for name, column in columns.items()}, backend=backend
+        )
     except ModuleNotFoundError as error:
         raise MissingDependencyError(backend, "frames") from error
     return frame.to_native()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import types
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 import numpy as np
@@ -15,6 +14,9 @@ from funnel.calendars import to_date, to_day
 from funnel.errors import ValidationError
 from funnel.stages import Funnel, Outcome
 from funnel.typing import NO_DAY, DateLike
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Opportunity"]
 
@@ -40,7 +42,7 @@ def _attributes(value: Mapping[str, str | float | dt.date | None]) -> Mapping[st
     return types.MappingProxyType(dict(value))
 
 
-def _id(instance: Opportunity, attribute: attrs.Attribute[str], value: str) -> None:
+def _id(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Demand a non-empty text."""
     del instance, attribute
     if not isinstance(value, str) or not value.strip():
@@ -171,7 +173,9 @@ class Opportunity:
         if (schema := fields.pop("schema", None)) != SCHEMA:
             raise ValidationError.from_value("schema", f"must be {SCHEMA!r}", schema, "")
         known = {field.name for field in attrs.fields(cls)}
-        odd = sorted(fields.keys() - known) or sorted({"id", "funnel", "as_of", "stage"} - fields.keys())
+        odd = sorted(fields.keys() - known) or sorted(
+            {"id", "funnel", "as_of", "stage"} - fields.keys()
+        )
         if odd:
             raise ValidationError.from_value("field", "is unknown or missing", odd[0], "")
         fields["funnel"] = Funnel.from_dict(fields["funnel"])

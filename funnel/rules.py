@@ -63,7 +63,7 @@ def _implausible(column: str) -> Rule:
     def broken(table: Mapping[str, np.ndarray[Any, Any]]) -> BoolArray:
         """Return rows outside of the range; no date is fine."""
         days = table[column]
-        return ((days < FIRST_DAY) | (days > LAST_DAY)) & (days != NO_DAY)
+        return np.asarray(((days < FIRST_DAY) | (days > LAST_DAY)) & (days != NO_DAY))
 
     return Rule(
         f"{column}-implausible",
@@ -81,7 +81,7 @@ def _after(column: str, other: str, remedy: str) -> Rule:
     def broken(table: Mapping[str, np.ndarray[Any, Any]]) -> BoolArray:
         """Return rows in the wrong order; a missing date breaks nothing."""
         days, limit = table[column], table[other]
-        return (days > limit) & (days != NO_DAY) & (limit != NO_DAY)
+        return np.asarray((days > limit) & (days != NO_DAY) & (limit != NO_DAY))
 
     return Rule(
         f"{column}-after-{other}",
@@ -95,24 +95,33 @@ def _after(column: str, other: str, remedy: str) -> Rule:
 
 def _infinite_amount(table: Mapping[str, np.ndarray[Any, Any]]) -> BoolArray:
     """Return rows whose amount is infinite."""
-    return np.isinf(table["amount"])
+    return np.asarray(np.isinf(table["amount"]))
 
 
 def _negative_amount(table: Mapping[str, np.ndarray[Any, Any]]) -> BoolArray:
     """Return rows whose amount is below zero."""
-    return np.less(table["amount"], 0.0) & np.isfinite(table["amount"])
+    return np.asarray(np.less(table["amount"], 0.0) & np.isfinite(table["amount"]))
 
 
 RULES: tuple[Rule, ...] = (
     *(
         _implausible(column)
-        for column in ("at", "created", "stage_entered", "expected_close", "closed_on", "first_seen")
+        for column in (
+            "at",
+            "created",
+            "stage_entered",
+            "expected_close",
+            "closed_on",
+            "first_seen",
+        )
     ),
     _after("created", "at", "A change cannot precede the creation of its deal."),
     _after("created", "as_of", "Leave out deals that do not exist yet, or move as_of."),
     _after("stage_entered", "as_of", "Leave out what happened later, or move as_of."),
     _after("stage_entered", "at", "The stage of a row was entered on or before its day."),
-    _after("closed_on", "as_of", "A deal that is still open has an expected close, not a closing day."),
+    _after(
+        "closed_on", "as_of", "A deal that is still open has an expected close, not a closing day."
+    ),
     _after("created", "stage_entered", "A stage cannot be entered before the deal exists."),
     _after("created", "closed_on", "A deal cannot close before it exists."),
     Rule(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
 
 from funnel.errors import InsufficientDataError
 from funnel.tables import History
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
 
 __all__ = ["HistorySource", "Summary", "merge_all", "summarize"]
@@ -41,7 +40,7 @@ S = TypeVar("S", bound=Summary)
 
 
 def merge_all(summaries: Iterable[S], /) -> S:
-    """Merge summaries pairwise, as they come, in memory that grows with the logarithm of their number.
+    """Merge summaries pairwise as they come; memory grows with the logarithm of their number.
 
     Raises
     ------
@@ -68,7 +67,9 @@ def merge_all(summaries: Iterable[S], /) -> S:
         tower.append((size, merged))
     if not tower:
         what = "a summary needs at least one chunk of history"
-        raise InsufficientDataError(what, needed=1, found=0, remedy="Give a source that is not empty.")
+        raise InsufficientDataError(
+            what, needed=1, found=0, remedy="Give a source that is not empty."
+        )
     return functools.reduce(lambda right, left: left.merge(right), (s for _, s in reversed(tower)))
 
 

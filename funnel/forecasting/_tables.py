@@ -143,7 +143,11 @@ def largest(forecast: Forecast, n: int) -> LargestDeals:
     rows = rows[expected[rows] > 0.0]
     total = float(expected.sum())
     return LargestDeals(
-        forecast.deals.ids[rows], amount[rows], chance[rows], expected[rows], expected[rows] / (total or 1.0)
+        forecast.deals.ids[rows],
+        amount[rows],
+        chance[rows],
+        expected[rows],
+        expected[rows] / (total or 1.0),
     )
 
 
@@ -170,7 +174,9 @@ def roll_up(forecast: Forecast, *, cumulative: bool) -> RollUp:
         ladder = slice(0, len(ORDER))
         amount[ladder] = np.cumsum(amount[ladder], axis=0) + booked.expected
         expected[ladder] = np.cumsum(expected[ladder], axis=0) + booked.expected
-        count[ladder] = np.cumsum(count[ladder], axis=0) + np.rint(booked.expected_wins).astype(np.int64)
+        count[ladder] = np.cumsum(count[ladder], axis=0) + np.rint(booked.expected_wins).astype(
+            np.int64
+        )
     return RollUp(
         periods=forecast.horizon.labels,
         categories=(*(category.value for category in ORDER), NONE),
@@ -212,8 +218,7 @@ def to_columns(forecast: Forecast, target: float | None) -> dict[str, np.ndarray
                 put({"probability": part.probability_of(target)})
     text = {*forecast.by, "period"}
     return {
-        name: texts(values) if name in text else np.array(values)
-        for name, values in found.items()
+        name: texts(values) if name in text else np.array(values) for name, values in found.items()
     }
 
 
@@ -225,9 +230,13 @@ def _cells(forecast: Forecast, target: float | None) -> tuple[list[str], list[li
         if name in {"start", "end", "sd"}:
             continue
         if name == "probability":
-            shown[f"P(>= {money(float(target or 0.0))})"] = [percent(value) for value in values.tolist()]
+            shown[f"P(>= {money(float(target or 0.0))})"] = [
+                percent(value) for value in values.tolist()
+            ]
         elif values.dtype.kind == "f":
-            shown[name.upper() if name[1:].isdigit() else name] = [money(v) for v in values.tolist()]
+            shown[name.upper() if name[1:].isdigit() else name] = [
+                money(v) for v in values.tolist()
+            ]
         else:
             shown[name] = [value or "(unknown)" for value in values.tolist()]
     return list(shown), [list(row) for row in zip(*shown.values(), strict=True)]

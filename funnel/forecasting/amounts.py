@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["AmountSummary", "Amounts", "summarize_amounts"]
 
 PER_DOUBLING = 8
-SMALLEST, LARGEST = -8, 56  # powers of two that the bins cover; what lies outside joins the end bins
+SMALLEST, LARGEST = (
+    -8,
+    56,
+)  # powers of two that the bins cover; what lies outside joins the end bins
 BINS = (LARGEST - SMALLEST) * PER_DOUBLING + 2  # and one for zero
 
 
@@ -99,7 +102,7 @@ def _summary(amount: FloatArray, currency: IntArray, names: tuple[str, ...]) -> 
     found = np.unique(currency[known]).tolist()
     return AmountSummary(
         counts=np.bincount(bins, minlength=BINS),
-        sums=np.bincount(bins, amount[known], minlength=BINS),
+        sums=np.bincount(bins, amount[known], minlength=BINS).astype(np.float64),
         currencies=tuple(sorted(names[code] if code >= 0 else "" for code in found)),
     )
 
@@ -109,9 +112,7 @@ def summarize_amounts(history: History, /) -> AmountSummary:
     found = outcomes(history)
     won = found.outcome == Outcome.WON
     currency = history.columns["currency"][history.bounds[1:] - 1]
-    return _summary(
-        found.amount[won], currency[won], history.schema.column("currency").categories
-    )
+    return _summary(found.amount[won], currency[won], history.schema.column("currency").categories)
 
 
 def amounts_of(pipeline: Pipeline, /) -> Amounts:

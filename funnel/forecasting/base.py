@@ -1,4 +1,4 @@
-"""The other question: what will be booked in each period?"""
+"""What a forecaster is: it answers what will be booked in each period."""
 
 from __future__ import annotations
 

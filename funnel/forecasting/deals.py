@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,11 +17,12 @@ from funnel.summary import summarize
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Executor
 
     from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
-    from funnel.typing import BoolArray, FloatArray, IntArray
+    from funnel.typing import BoolArray, FloatArray
 
 __all__ = ["DealForecaster", "FittedDealForecaster"]
 
@@ -153,13 +153,15 @@ class FittedDealForecaster:
         unknown = self.amounts if self.amounts is not None else amounts_of(pipeline)
         nameless = np.isnan(pipeline.amount[counted])
         if np.any(nameless) and not len(unknown.atoms):
-            what = f"{int(nameless.sum()):,} of {len(counted):,} deals have no amount, and known ones"
+            what = (
+                f"{int(nameless.sum()):,} of {len(counted):,} deals have no amount, and known ones"
+            )
             remedy = "Give amounts; amount=1 for every deal counts deals."
             raise InsufficientDataError(what, needed=1, found=0, remedy=remedy)
         chance = np.zeros((len(counted), len(horizon)), order="F")
         placed = np.flatnonzero(booked[counted])
         chance[placed, period[counted[placed]]] = 1.0
-        _fill(chance, np.flatnonzero(is_open[counted]), self.model, pipeline, counted, horizon)
+        chance[is_open[counted]] = _chances(self.model, pipeline.select(is_open), horizon)
         deals = ForecastDeals(
             ids=pipeline.ids[counted],
             chance=chance,
@@ -169,7 +171,9 @@ class FittedDealForecaster:
             category=pipeline.category[counted],
             promised=horizon.period_of(pipeline.expected_close)[counted],
         )
-        notes = _notes(self.model, pipeline, won & (pipeline.closed_on == NO_DAY), nameless, unknown)
+        notes = _notes(
+            self.model, pipeline, won & (pipeline.closed_on == NO_DAY), nameless, unknown
+        )
         return Forecast(
             horizon=horizon,
             as_of=pipeline.as_of,
@@ -183,40 +187,36 @@ class FittedDealForecaster:
         )
 
 
-def _fill(
-    chance: FloatArray,
-    rows: IntArray,
-    model: FittedModel,
-    pipeline: Pipeline,
-    counted: IntArray,
-    horizon: Horizon,
-) -> None:
-    """Write the chances of open deals by period: W(end - 1) - W(max(start - 1, as_of))."""
+def _chances(model: FittedModel, pipeline: Pipeline, horizon: Horizon) -> FloatArray:
+    """(n,) open deals -> (n, k): W(end - 1) - W(max(start - 1, as_of)) for each period."""
     days = horizon.edges.astype(np.int64) - 1
     ahead = days > pipeline.as_of
     dates = days[ahead].astype("datetime64[D]")
-    if not len(dates):
-        return
-    for begin in range(0, len(rows), CHUNK):
-        some = rows[begin : begin + CHUNK]
-        won_by = np.zeros((len(some), len(days)))
-        won_by[:, ahead] = model.win_curve(pipeline.select(counted[some]), dates)
-        chance[some] = np.diff(won_by, axis=1)
+    won_by = np.zeros((len(pipeline), len(days)))
+    for begin in range(0, len(pipeline) if len(dates) else 0, CHUNK):
+        some = np.arange(begin, min(begin + CHUNK, len(pipeline)))
+        won_by[begin : begin + CHUNK, ahead] = model.win_curve(pipeline.select(some), dates)
+    return np.diff(won_by, axis=1)
 
 
 def _notes(
-    model: FittedModel, pipeline: Pipeline, undated: BoolArray, nameless: BoolArray, unknown: Amounts
+    model: FittedModel,
+    pipeline: Pipeline,
+    undated: BoolArray,
+    nameless: BoolArray,
+    unknown: Amounts,
 ) -> tuple[str, ...]:
     """Say what was assumed, and which deals were treated in a special way."""
     said = list(getattr(model, "notes", lambda _: ())(pipeline))
     if np.any(undated):
         amount = float(np.nansum(pipeline.amount[undated]))
         said.append(
-            f"{int(undated.sum()):,} won deals ({amount:,.0f}) have no closing day and are in no period"
+            f"{int(undated.sum()):,} won deals ({amount:,.0f}) have no closing day and are in no "
+            "period"
         )
     if np.any(nameless):
         said.append(
-            f"{int(nameless.sum()):,} deals have no amount; each counts as one drawn from won deals "
-            f"(mean {unknown.mean:,.0f})"
+            f"{int(nameless.sum()):,} deals have no amount; each counts as one drawn from won "
+            f"deals (mean {unknown.mean:,.0f})"
         )
     return tuple(said)

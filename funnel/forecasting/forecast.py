@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,11 +13,13 @@ from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import Horizon, to_date
 from funnel.errors import UnknownColumnError, ValidationError
 from funnel.forecasting import _tables
-from funnel.forecasting.amounts import Amounts
 from funnel.kernels import compound
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from funnel.forecasting._tables import LargestDeals, RollUp
+    from funnel.forecasting.amounts import Amounts
     from funnel.kernels.compound import Law
     from funnel.typing import FloatArray, IntArray, StringArray
 
@@ -58,7 +59,9 @@ class ForecastDeals:
 
     def select(self, rows: Any) -> ForecastDeals:  # noqa: ANN401 - a mask or positions
         """Return some of the deals."""
-        return ForecastDeals(*(getattr(self, field.name)[rows] for field in attrs.fields(type(self))))
+        return ForecastDeals(
+            *(getattr(self, field.name)[rows] for field in attrs.fields(type(self)))
+        )
 
 
 @attrs.frozen(eq=False, repr=False, slots=False)
@@ -142,7 +145,7 @@ class Forecast:
     @property
     def expected_wins(self) -> FloatArray:
         """Expected number of deals booked by period, (k,)."""
-        return self.deals.chance.sum(axis=0)
+        return np.asarray(self.deals.chance.sum(axis=0))
 
     # -- distribution ----------------------------------------------------------------------------
 
@@ -160,7 +163,7 @@ class Forecast:
 
     @property
     def method(self) -> tuple[str, ...]:
-        """How the distribution of each period was computed: enumeration, lattice or cos (Fourier)."""
+        """How each distribution was computed: enumeration, lattice or cos (a Fourier series)."""
         return tuple(law.method for law in self._laws)
 
     @property
@@ -182,9 +185,11 @@ class Forecast:
         return np.array([compound.quantile(law, level)[0] for law in self._laws])
 
     def interval(self, level: float) -> tuple[FloatArray, FloatArray]:
-        """Return the central interval that holds the outcome with probability `level`: (k,), (k,)."""
+        """Return the central interval with probability `level`, by period: (k,), (k,)."""
         if not 0.0 < level < 1.0:
-            raise ValidationError.from_value("level", "must be a probability inside (0, 1)", level, "")
+            raise ValidationError.from_value(
+                "level", "must be a probability inside (0, 1)", level, ""
+            )
         return self.quantile((1.0 - level) / 2.0), self.quantile((1.0 + level) / 2.0)
 
     def probability_of(self, target: float | Sequence[float] | FloatArray) -> FloatArray:
@@ -203,11 +208,17 @@ class Forecast:
         targets = np.asarray(target, dtype=np.float64)
         if targets.shape not in {(), (len(self.horizon),)} or np.isnan(targets).any():
             raise ValidationError.from_value(
-                "target", f"must be one number or {len(self.horizon)}, one for each period", target, ""
+                "target",
+                f"must be one number or {len(self.horizon)}, one for each period",
+                target,
+                "",
             )
         spread = np.broadcast_to(targets, len(self.horizon))
         return np.array(
-            [compound.survival(law, goal[None])[0] for law, goal in zip(self._laws, spread, strict=True)]
+            [
+                compound.survival(law, goal[None])[0]
+                for law, goal in zip(self._laws, spread, strict=True)
+            ]
         )
 
     # -- selections ------------------------------------------------------------------------------
@@ -238,7 +249,9 @@ class Forecast:
         if wanted not in self.keys:
             raise UnknownColumnError(" / ".join(wanted), (" / ".join(known) for known in self.keys))
         rows = self.deals.group == self.keys.index(wanted)
-        picked = attrs.evolve(self.deals.select(rows), group=np.zeros(int(rows.sum()), dtype=np.int32))
+        picked = attrs.evolve(
+            self.deals.select(rows), group=np.zeros(int(rows.sum()), dtype=np.int32)
+        )
         return attrs.evolve(self, keys=(wanted,), deals=picked)
 
     def total(self) -> Forecast:
@@ -303,8 +316,8 @@ class Forecast:
         """Return one line."""
         groups = f", {len(self.keys)} groups by {', '.join(self.by)}" if self.by else ""
         return (
-            f"Forecast({self.model!r} as of {to_date(self.as_of)}, {len(self.horizon)} periods from "
-            f"{self.horizon.start}{groups}, {len(self.deals.ids):,} deals)"
+            f"Forecast({self.model!r} as of {to_date(self.as_of)}, {len(self.horizon)} periods "
+            f"from {self.horizon.start}{groups}, {len(self.deals.ids):,} deals)"
         )
 
     def _repr_html_(self) -> str:

@@ -34,7 +34,7 @@ def at_risk(entries: IntArray, exits: IntArray) -> IntArray:
     before[..., 0] = entries[..., 0]
     left = np.cumsum(exits.sum(axis=-2), axis=-1)
     gone = np.concatenate((np.zeros_like(left[..., :1]), left[..., :-1]), axis=-1)
-    return before - gone
+    return np.asarray(before - gone)
 
 
 def tail_edges(risk: FloatArray, minimum: float, growth: float = 1.5) -> IntArray:
@@ -54,7 +54,9 @@ def tail_edges(risk: FloatArray, minimum: float, growth: float = 1.5) -> IntArra
     return np.array(edges, dtype=np.int64)
 
 
-def pooled_hazards(events: FloatArray, risk: FloatArray, edges: IntArray, lean: float) -> FloatArray:
+def pooled_hazards(
+    events: FloatArray, risk: FloatArray, edges: IntArray, lean: float
+) -> FloatArray:
     """(c, d), (d,), (b + 1,) -> (c, d): daily hazards by cause, equal within a bin.
 
     The hazard of a bin is events / exposure. Bins wider than a day lean on the bin before as if
@@ -100,9 +102,13 @@ def conditional_incidence(
     beyond = np.maximum(ahead[None, :] - (end - first[:, None]), 0)
     alive = survival[first]
     safe = np.where(alive > 0.0, alive, 1.0)[:, None]
-    inside = np.where(alive[:, None] > 0.0, (incidence[end] - incidence[first][:, None]) / safe, 0.0)
-    reached = np.where(alive[:, None] > 0.0, survival[end] / safe, np.where(past > 0, 1.0, 0.0)[:, None])
+    inside = np.where(
+        alive[:, None] > 0.0, (incidence[end] - incidence[first][:, None]) / safe, 0.0
+    )
+    reached = np.where(
+        alive[:, None] > 0.0, survival[end] / safe, np.where(past > 0, 1.0, 0.0)[:, None]
+    )
     cause, total = float(rates[0]), float(rates[1])
     if total <= 0.0:
         return inside
-    return inside + reached * (cause / total) * (1.0 - (1.0 - total) ** beyond)
+    return np.asarray(inside + reached * (cause / total) * (1.0 - (1.0 - total) ** beyond))

@@ -30,7 +30,7 @@ def beta_binomial_strength(successes: IntArray, trials: IntArray) -> float:
     """
     total = int(trials.sum())
     hits = int(successes.sum())
-    if len(trials) < 2 or hits in {0, total}:  # noqa: PLR2004
+    if len(trials) < 2 or hits in {0, total}:
         return WEAKEST
     mean = hits / total
     pairs = list(zip(successes.tolist(), trials.tolist(), strict=True))

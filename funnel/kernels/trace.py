@@ -84,7 +84,7 @@ def _counts_within(mask: BoolArray, begin: IntArray) -> IntArray:
 
 
 def _visit_numbers(deal: IntArray, stage: IntArray, starts: BoolArray, n_states: int) -> IntArray:
-    """(p,) x 3 -> (p,): 1 for the first visit of a deal to a state, 2 for the second, ...; 0 elsewhere."""
+    """(p,) x 3 -> (p,): 1, 2, ... for the first, second ... visit to a state; 0 elsewhere."""
     at = np.flatnonzero(starts)
     key = deal[at].astype(np.int64) * n_states + stage[at]
     order = np.argsort(key, kind="stable")

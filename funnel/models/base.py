@@ -87,7 +87,7 @@ class StageModel(abc.ABC, Generic[S]):
     def fit(
         self, source: History | HistorySource, /, *, executor: Executor | None = None
     ) -> FittedModel:
-        """Summarise every chunk and estimate once; a model may override it to take several passes."""
+        """Summarise every chunk and estimate once; a model may override it to take more passes."""
         return self.estimate(summarize(source, self.summarize, executor=executor))
 
     def without_history(self) -> FittedModel:

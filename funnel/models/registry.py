@@ -6,11 +6,13 @@ import functools
 import importlib
 import os
 import types
-from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from funnel.errors import PluginError, UnknownModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["GROUP", "get", "names", "origin"]
 
@@ -41,8 +43,8 @@ def _plugins() -> Mapping[str, EntryPoint]:
         other = found.get(point.name)
         if other is not None and (other.value, _package(other)) != (point.value, _package(point)):
             msg = (
-                f"packages {_package(other)!r} and {_package(point)!r} both register {point.name!r}. "
-                "Uninstall one of them, or set FUNNEL_NO_PLUGINS=1."
+                f"packages {_package(other)!r} and {_package(point)!r} both register "
+                f"{point.name!r}. Uninstall one of them, or set FUNNEL_NO_PLUGINS=1."
             )
             raise PluginError(msg)
         found[point.name] = point

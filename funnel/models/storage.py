@@ -63,7 +63,7 @@ def save(fitted: FittedModel, path: str | os.PathLike[str], /) -> None:
     """
     plain: dict[str, Any] = {}
     arrays: dict[str, np.ndarray[Any, Any]] = {}
-    for field in attrs.fields(type(fitted)):
+    for field in attrs.fields(type(fitted)):  # type: ignore[arg-type]  # not to be said of a Protocol
         value = getattr(fitted, field.name)
         if isinstance(value, np.ndarray):
             arrays[field.name] = value
@@ -78,7 +78,7 @@ def save(fitted: FittedModel, path: str | os.PathLike[str], /) -> None:
         msg = f"{type(fitted).__name__} holds values that JSON cannot: {error}. Use plain values."
         raise ReadError(msg) from error
     with Path(path).open("wb") as file:
-        np.savez(file, allow_pickle=False, **{META: np.array(text)}, **arrays)  # type: ignore[arg-type]
+        np.savez(file, allow_pickle=False, **{META: np.array(text)}, **arrays)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value

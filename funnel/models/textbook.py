@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import numpy as np
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["FittedTextbook", "Textbook", "TextbookSummary"]
 
 
-def _days(instance: object, attribute: attrs.Attribute[int | None], value: int | None) -> None:
+def _days(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Demand a whole number of days >= 1, or None."""
     del instance
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ValidationError.from_value(
-            attribute.name, "must be a whole number of days >= 1, or None", value, "None leaves them out."
+            attribute.name,
+            "must be a whole number of days >= 1, or None",
+            value,
+            "None leaves them out.",
         )
 
 
@@ -83,7 +86,7 @@ class FittedTextbook:
         closing = self.closing_days(pipeline)
         due = dates.astype("datetime64[D]").astype(np.int64)
         closes = (closing[:, None] <= due) & (closing != NO_DAY)[:, None]
-        return probability[:, None] * closes
+        return np.asarray(probability[:, None] * closes)
 
     def notes(self, pipeline: Pipeline) -> tuple[str, ...]:
         """Say how many open deals have no promise, or an overdue one, and where they went."""
@@ -98,8 +101,14 @@ class FittedTextbook:
             rows = is_open & mask & ((promise != NO_DAY) | (what == "no expected close"))
             if np.any(rows):
                 amount = float(np.nansum(pipeline.amount[rows]))
-                fate = "are left out" if days is None else f"are taken to close {days} days after as_of"
-                said.append(f"{int(rows.sum()):,} open deals ({amount:,.0f}) have {what} and {fate}")
+                fate = (
+                    "are left out"
+                    if days is None
+                    else f"are taken to close {days} days after as_of"
+                )
+                said.append(
+                    f"{int(rows.sum()):,} open deals ({amount:,.0f}) have {what} and {fate}"
+                )
         return tuple(said)
 
 

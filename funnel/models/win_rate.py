@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import numpy as np
@@ -13,6 +13,7 @@ from funnel.kernels import incidence as kernel
 from funnel.kernels.shrinkage import beta_binomial_strength
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Funnel, Outcome
+from funnel.tables._build import frozen
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ CAUSES = 3  # won, lost or removed, censored
 THIN = 30  # below so many at risk, ages are pooled into ever wider bins
 
 
-def _minimum(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+def _minimum(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Demand a whole number >= 1."""
     del instance
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -103,11 +104,11 @@ class FittedWinRate:
 
     trained_until: int
     funnel: Funnel
-    survival: FloatArray
-    incidence: FloatArray
-    rates: FloatArray
-    entered: IntArray
-    won: IntArray
+    survival: FloatArray = attrs.field(converter=frozen)
+    incidence: FloatArray = attrs.field(converter=frozen)
+    rates: FloatArray = attrs.field(converter=frozen)
+    entered: IntArray = attrs.field(converter=frozen)
+    won: IntArray = attrs.field(converter=frozen)
     strength: float
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -163,11 +164,13 @@ class FittedWinRate:
         if weight.sum() <= 0.0:
             return np.zeros(len(ahead))
         ages = np.arange(len(weight))
-        return weight @ self._given_age(code, ages, ahead) / weight.sum()
+        return np.asarray(weight @ self._given_age(code, ages, ahead) / weight.sum())
 
     def notes(self, pipeline: Pipeline) -> tuple[str, ...]:
         """Say which stages of open deals rest on few entries."""
-        counts = np.bincount(pipeline.stage[pipeline.outcome == Outcome.OPEN], minlength=len(self.entered))
+        counts = np.bincount(
+            pipeline.stage[pipeline.outcome == Outcome.OPEN], minlength=len(self.entered)
+        )
         return tuple(
             f"stage {self.funnel.ids[code]!r}: {counts[code]:,} open deals rest on "
             f"{self.entered[code]:,} past entries; the rate leans on all stages together"
@@ -215,7 +218,8 @@ class WinRate(StageModel[WinRateSummary]):
     >>> import funnel as fn
     >>> deals = [f"D{i}" for i in range(40)]
     >>> history = fn.History.from_columns(
-    ...     funnel=fn.Funnel(["Qualify"]), id=deals * 2, at=["2026-01-01"] * 40 + ["2026-01-11"] * 40,
+    ...     funnel=fn.Funnel(["Qualify"]), id=deals * 2,
+    ...     at=["2026-01-01"] * 40 + ["2026-01-11"] * 40,
     ...     stage=["Qualify"] * 40 + ["Won"] * 10 + ["Lost"] * 30,
     ... )
     >>> fitted = WinRate().fit(history)
@@ -310,6 +314,8 @@ def _closings(history: History) -> tuple[IntArray, IntArray]:
     closing = np.where(outcome != Outcome.OPEN, np.arange(n), n)
     following = np.minimum.accumulate(closing[::-1])[::-1]
     found = np.minimum(following, n - 1)
-    same = (following < n) & (pieces.deal[found] == pieces.deal) if n else np.empty(0, dtype=np.bool_)
+    same = (
+        (following < n) & (pieces.deal[found] == pieces.deal) if n else np.empty(0, dtype=np.bool_)
+    )
     cause = np.where(same, np.where(outcome[found] == Outcome.WON, 0, 1), CAUSES - 1)
     return np.where(same, pieces.start[found], NO_DAY), cause

@@ -247,16 +247,22 @@ def window(
         msg = "a history without rows needs observed_from and observed_until."
         raise ValidationError(msg)
     first = int(at.min()) if observed_from is None else to_day(observed_from, name="observed_from")
-    last = int(at.max()) if observed_until is None else to_day(observed_until, name="observed_until")
+    last = (
+        int(at.max()) if observed_until is None else to_day(observed_until, name="observed_until")
+    )
     if first > last:
         raise ValidationError.from_value(
-            "observed_from", f"must not be after observed_until ({to_date(last)})", str(to_date(first)), ""
+            "observed_from",
+            f"must not be after observed_until ({to_date(last)})",
+            str(to_date(first)),
+            "",
         )
     outside = np.flatnonzero((at < first) | (at > last))
     if len(outside):
         msg = (
-            f"all changes must lie between {to_date(first)} and {to_date(last)}; {len(outside):,} of "
-            f"{len(at):,} rows do not (first: {to_date(int(at[outside[0]]))}). Widen the window."
+            f"all changes must lie between {to_date(first)} and {to_date(last)}; "
+            f"{len(outside):,} of {len(at):,} rows do not "
+            f"(first: {to_date(int(at[outside[0]]))}). Widen the window."
         )
         raise ValidationError(msg, column="at", rows=outside[:100], count=len(outside))
     return first, last

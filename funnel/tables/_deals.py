@@ -46,8 +46,9 @@ def from_deals(
     deals: Sequence[Opportunity], funnel: Funnel | None, as_of: DateLike | None
 ) -> dict[str, Any]:
     """Collect deals into the columns of `Pipeline.from_columns` and derived state."""
-    funnels = {deal.funnel for deal in deals} or {funnel}
-    days = {to_day(deal.as_of) for deal in deals} or {None if as_of is None else to_day(as_of)}
+    funnels: set[Funnel | None] = {deal.funnel for deal in deals} or {funnel}
+    days: set[int | None] = {to_day(deal.as_of) for deal in deals}
+    days = days or {None if as_of is None else to_day(as_of)}
     if len(funnels) > 1 or len(days) > 1 or None in funnels or None in days:
         msg = (
             f"opportunities must share one funnel and one as_of; found {len(funnels)} funnels and "
@@ -111,11 +112,11 @@ def to_deals(pipeline: Pipeline, begin: int, end: int) -> Iterator[Opportunity]:
 
 def _known(value: Any) -> Any:  # noqa: ANN401 - a value of any kind
     """Return None for a value that stands for unknown."""
-    return None if value == "" or value != value else value  # noqa: PLC1901, PLR0124
+    return None if value == "" or value != value else value  # noqa: PLR0124
 
 
 def group(pipeline: Pipeline, by: Sequence[str]) -> tuple[tuple[tuple[str, ...], ...], IntArray]:
-    """Number the groups of deals, see `Pipeline.groups`."""
+    """Give each group of deals a number, see `Pipeline.groups`."""
     code = np.zeros(len(pipeline), dtype=np.int64)
     labels: list[list[str]] = []
     for name in by:
@@ -125,7 +126,10 @@ def group(pipeline: Pipeline, by: Sequence[str]) -> tuple[tuple[tuple[str, ...],
             column = pipeline.schema.column(name)
             if column.kind != "category":
                 raise ValidationError.from_value(
-                    "by", "must name columns of categories", name, f"{name!r} is a {column.kind} column."
+                    "by",
+                    "must name columns of categories",
+                    name,
+                    f"{name!r} is a {column.kind} column.",
                 )
             names, values = [*column.categories], pipeline.columns[name]
         order = sorted(range(len(names)), key=names.__getitem__)

@@ -33,7 +33,10 @@ def _rate(currency: str, rate: float | Mapping[DateLike, float], days: DayArray)
     values = np.array([by_day[day] for day in since.tolist()])
     if not len(values) or not np.all((values > 0) & np.isfinite(values)):
         raise ValidationError.from_value(
-            f"rates[{currency!r}]", "must be positive numbers", rate, "Give units of the target currency."
+            f"rates[{currency!r}]",
+            "must be positive numbers",
+            rate,
+            "Give units of the target currency.",
         )
     found = np.searchsorted(since, days, side="right") - 1
     early = np.flatnonzero(found < 0)
@@ -87,7 +90,9 @@ def convert(
     A converted amount is ``amount * rate[currency](day)`` with the last rate on or before the day.
     """
     if "amount_original" in columns:
-        raise ValidationError.from_value("table", "must not be converted twice", to, "Start from the original.")
+        raise ValidationError.from_value(
+            "table", "must not be converted twice", to, "Start from the original."
+        )
     if on not in {"row", "as_of"}:
         days = np.full(len(days), to_day(on, name="on"), dtype=np.int32)
     names = schema.column("currency").categories
@@ -100,8 +105,14 @@ def convert(
         if name == to:
             continue
         if name not in rates:
-            what = f"{len(rows):,} rows in {name!r}" if name else f"{len(rows):,} rows without a currency"
-            raise ValidationError.from_value("rates", f"must have a rate for {what}", sorted(rates), "")
+            what = (
+                f"{len(rows):,} rows in {name!r}"
+                if name
+                else f"{len(rows):,} rows without a currency"
+            )
+            raise ValidationError.from_value(
+                "rates", f"must have a rate for {what}", sorted(rates), ""
+            )
         converted[rows] = amount[rows] * _rate(name, rates[name], days[rows])
     known = schema.column("amount").known
     changed = [

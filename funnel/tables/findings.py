@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import attrs
 import numpy as np
@@ -12,6 +11,9 @@ from funnel._display import html_table, text_table
 from funnel._frames import FrameBackend, to_frame
 from funnel.errors import ValidationError
 from funnel.kernels.labels import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Finding", "Findings", "Group"]
 
@@ -66,7 +68,7 @@ class Findings:
     Finding(row=3, column='amount', rule='amount-negative', value='-5', action='set to unknown')
     """
 
-    groups: tuple[Group, ...] = attrs.field(converter=tuple)
+    groups: tuple[Group, ...]
 
     @classmethod
     def empty(cls) -> Self:

@@ -19,14 +19,11 @@ from funnel.tables import _build
 from funnel.tables.findings import Findings
 from funnel.tables.pipeline import Pipeline
 from funnel.tables.schema import BLANK, Known, Schema
-from funnel.typing import NO_DAY, DateLike
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from funnel.kernels.trace import Pieces
     from funnel.stages import Funnel
-    from funnel.typing import BoolArray, DateArray, DayArray, FloatArray, IntArray, StringArray
+    from funnel.typing import BoolArray, DateLike, DayArray, FloatArray, IntArray, StringArray
 
 __all__ = ["Feature", "History"]
 
@@ -99,7 +96,7 @@ class History:
         cls,
         *,
         funnel: Funnel,
-        id: Any,  # noqa: A002, ANN401 - the field's own word; any array-like
+        id: Any,  # noqa: ANN401 - the field's own word; any array-like
         stage: Any,  # noqa: ANN401
         at: Any,  # noqa: ANN401
         amount: Any = None,  # noqa: ANN401
@@ -172,7 +169,13 @@ class History:
         values = {"amount": amount, "currency": currency, "expected_close": expected_close}
         rows = _build.rows(
             funnel,
-            {"id": id, "stage": stage, "at": at, "created": created, "stage_entered": stage_entered},
+            {
+                "id": id,
+                "stage": stage,
+                "at": at,
+                "created": created,
+                "stage_entered": stage_entered,
+            },
             {**values, **attributes},
             seq=seq,
             known=known or {},
@@ -255,12 +258,15 @@ class History:
         keep = self.at <= cut
         visible = self._final_visible(np.flatnonzero(keep), cut)
         columns = {
-            name: self._blanked(name, column[keep], visible) for name, column in self.columns.items()
+            name: self._blanked(name, column[keep], visible)
+            for name, column in self.columns.items()
         }
         seen = attrs.evolve(self, observed_until=cut, findings=Findings.empty())
         return _build.subset(seen, keep[self.bounds[:-1]], keep, columns)
 
-    def snapshot(self, day: DateLike | None = None, *, features: Sequence[Feature] = ()) -> Pipeline:
+    def snapshot(
+        self, day: DateLike | None = None, *, features: Sequence[Feature] = ()
+    ) -> Pipeline:
         """Return the state of every deal at the end of `day`.
 
         Parameters
@@ -286,7 +292,8 @@ class History:
         rows = rows[deals]
         visible = self._final_visible(rows, cut)
         columns = {
-            name: self._blanked(name, column[rows], visible) for name, column in self.columns.items()
+            name: self._blanked(name, column[rows], visible)
+            for name, column in self.columns.items()
         }
         pieces = self.pieces
         piece = pieces.of_row[rows]
@@ -324,16 +331,19 @@ class History:
             raise LeakError(msg)
         if cut < self.observed_from:
             raise ValidationError.from_value(
-                "day", f"must not be before observed_from ({to_date(self.observed_from)})", str(day), ""
+                "day",
+                f"must not be before observed_from ({to_date(self.observed_from)})",
+                str(day),
+                "",
             )
         return cut
 
     def _final_visible(self, rows: IntArray, cut: int) -> BoolArray:
-        """(m,) -> (m,): may the ``final`` values of these rows be seen on day `cut`?"""
+        """(m,) -> (m,): mask of rows whose ``final`` values may be seen on day `cut`."""
         if cut >= self.observed_until:
             return np.ones(len(rows), dtype=np.bool_)
         last = rows == self.bounds[1:][self.deal[rows]] - 1
-        return last & (self.stage[rows] == self.funnel.won_code)
+        return np.asarray(last & (self.stage[rows] == self.funnel.won_code))
 
     def _blanked(
         self, name: str, values: np.ndarray[Any, Any], visible: BoolArray
@@ -372,7 +382,7 @@ class History:
         Raises
         ------
         SchemaMismatchError
-            When funnel, columns, categories, window or time zone differ, or a deal is in two chunks.
+            When schema, window or time zone differ, or a deal is in two chunks.
         """
         return _build.concat(list(chunks))
 

@@ -103,7 +103,7 @@ class Pipeline:
         *,
         funnel: Funnel,
         as_of: DateLike,
-        id: Any,  # noqa: A002, ANN401 - the field's own word; any array-like
+        id: Any,  # noqa: ANN401 - the field's own word; any array-like
         stage: Any,  # noqa: ANN401
         amount: Any = None,  # noqa: ANN401
         created: Any = None,  # noqa: ANN401
@@ -153,9 +153,16 @@ class Pipeline:
         """
         ids = _build.as_ids(id)
         days = {"created": created, "stage_entered": stage_entered, "closed_on": closed_on}
-        values = {"amount": amount, "currency": currency, "expected_close": expected_close, **attributes}
+        values = {
+            "amount": amount,
+            "currency": currency,
+            "expected_close": expected_close,
+            **attributes,
+        }
         _build.require_lengths({"stage": stage, **days}, len(ids))
-        _build.require_lengths({k: v for k, v in values.items() if not isinstance(v, str)}, len(ids))
+        _build.require_lengths(
+            {k: v for k, v in values.items() if not isinstance(v, str)}, len(ids)
+        )
         _build.require_unique(ids)
         cut = to_day(as_of, name="as_of")
         columns, arrays = _build.state_columns(values, len(ids), {}, schema)
@@ -177,7 +184,9 @@ class Pipeline:
             stage=codes,
             **dates,
             first_seen=unknown_day.copy(),
-            days_in_stage=np.where(entered == NO_DAY, -1, cut - entered.astype(np.int64)).astype(np.int32),
+            days_in_stage=np.where(entered == NO_DAY, -1, cut - entered.astype(np.int64)).astype(
+                np.int32
+            ),
             visits=unknown,
             previous_stage=unknown.astype(np.int16),
             furthest_stage=unknown.astype(np.int16),
@@ -250,12 +259,15 @@ class Pipeline:
 
     @property
     def category(self) -> IntArray:
-        """Codes into ``tuple(ForecastCategory)``, (n,): the deal's own, else its stage's; -1 none."""
+        """Codes into ``tuple(ForecastCategory)``, (n,): the deal's, else its stage's; -1 none."""
         typed = self.funnel.categories[self.stage]
         if "category" not in self.schema.names:
             return typed
         order = list(ForecastCategory)
-        own = [order.index(ForecastCategory.parse(n)) for n in self.schema.column("category").categories]
+        own = [
+            order.index(ForecastCategory.parse(n))
+            for n in self.schema.column("category").categories
+        ]
         codes = np.array([*own, -1], dtype=np.int8)[self.columns["category"]]
         return np.where(codes >= 0, codes, typed)
 
@@ -284,7 +296,9 @@ class Pipeline:
             else:
                 column = self.schema.column(name)
                 values = self.columns[name]
-                unknown = np.isnan(values) if column.kind == "number" else values == BLANK[column.kind]
+                unknown = (
+                    np.isnan(values) if column.kind == "number" else values == BLANK[column.kind]
+                )
             if len(values) and np.all(unknown):
                 raise ValidationError.from_value(
                     name,
@@ -322,7 +336,9 @@ class Pipeline:
                 )
             columns.append(Column(name, "number"))
             arrays[name] = values
-        return attrs.evolve(self, schema=attrs.evolve(self.schema, columns=columns), columns=arrays)
+        return attrs.evolve(
+            self, schema=attrs.evolve(self.schema, columns=tuple(columns)), columns=arrays
+        )
 
     def convert(self, rates: Rates, *, to: str, on: On = "as_of") -> Pipeline:
         """Return the pipeline with amounts in the currency `to`; the originals stay as columns.
@@ -334,7 +350,7 @@ class Pipeline:
         return attrs.evolve(self, schema=schema, columns=columns)
 
     def groups(self, by: Sequence[str]) -> tuple[tuple[tuple[str, ...], ...], IntArray]:
-        """Number the groups of deals that share the values of `by`.
+        """Give a number to each group of deals that share the values of `by`.
 
         Parameters
         ----------

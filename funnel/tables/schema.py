@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import attrs
 import numpy as np
@@ -13,8 +12,12 @@ import numpy as np
 from funnel.calendars import to_days
 from funnel.errors import SchemaMismatchError, UnknownColumnError, ValidationError
 from funnel.kernels.labels import factorize, texts
-from funnel.stages import Funnel
 from funnel.typing import NO_DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from funnel.stages import Funnel
 
 __all__ = ["Column", "Kind", "Known", "Schema"]
 
@@ -65,10 +68,12 @@ class Column:
     known: Known = attrs.field(
         default="dated", kw_only=True, validator=attrs.validators.in_(get_args(Known))
     )
-    categories: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=tuple)
+    categories: tuple[str, ...] = attrs.field(default=(), kw_only=True)
 
 
-def encode(values: np.ndarray[Any, Any], categories: Iterable[str] = ()) -> tuple[Any, tuple[str, ...]]:
+def encode(
+    values: np.ndarray[Any, Any], categories: Iterable[str] = ()
+) -> tuple[Any, tuple[str, ...]]:
     """(n,) -> (n,) int32 codes and the categories, `categories` first, then new ones sorted."""
     names, position = factorize(texts(values))
     known = {name: code for code, name in enumerate(categories)}
@@ -101,7 +106,10 @@ def _fixed_category(column: Column, values: np.ndarray[Any, Any]) -> np.ndarray[
 
 
 def to_column(
-    name: str, values: Any, known: Known, given: Column | None  # noqa: ANN401 - any array-like
+    name: str,
+    values: Any,  # noqa: ANN401 - any array-like
+    known: Known,
+    given: Column | None,
 ) -> tuple[Column, np.ndarray[Any, Any]]:
     """Store values in the form of their kind; `given` fixes kind and categories."""
     array = np.asarray(values)
@@ -122,7 +130,11 @@ def to_column(
     return Column(name, kind, known=known, categories=categories), codes
 
 
-CORE_KIND: Mapping[str, Kind] = {"amount": "number", "currency": "category", "expected_close": "date"}
+CORE_KIND: Mapping[str, Kind] = {
+    "amount": "number",
+    "currency": "category",
+    "expected_close": "date",
+}
 """Kinds of the columns that every table has."""
 
 
@@ -139,15 +151,14 @@ class Schema:
 
     Examples
     --------
-    >>> from funnel.kernels.labels import factorize, texts
-from funnel.stages import Funnel
+    >>> from funnel.stages import Funnel
     >>> schema = Schema(Funnel(["Qualify"]), (Column("amount", "number"),))
     >>> schema.column("amount").kind
     'number'
     """
 
     funnel: Funnel
-    columns: tuple[Column, ...] = attrs.field(converter=tuple)
+    columns: tuple[Column, ...]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -19,7 +19,9 @@ def rows_of(history):
     """The rows as arguments of from_columns."""
     columns = history.to_columns()
     stage_entered = np.where(
-        history.first_entered == -(2**31), np.datetime64("NaT"), history.first_entered.astype("datetime64[D]")
+        history.first_entered == -(2**31),
+        np.datetime64("NaT"),
+        history.first_entered.astype("datetime64[D]"),
     )[history.deal]
     return {**columns, "stage_entered": stage_entered}
 
@@ -39,11 +41,9 @@ def changed(history, how, rng):
     rows = rows_of(history)
     late = rows["at"] > np.datetime64(CUT)
     if how == "gone":
-        return {name: values[~late] for name, values in rows.items()}
-    for name, values in rows.items():
-        if name in {"id", "at", "created", "stage_entered"}:
-            continue
-        values = values.copy()
+        return {name: column[~late] for name, column in rows.items()}
+    for name in rows.keys() - {"id", "at", "created", "stage_entered"}:
+        values = rows[name].copy()
         if how == "shuffled":
             values[late] = rng.permutation(values[late])
         elif name == "stage":

@@ -122,9 +122,17 @@ def test_roll_up_by_category():
     found = outlook().roll_up()
     assert ("commit", "best case", "pipeline", "no category") == found.categories
     assert [[100.0, 0, 0], [0, 200.0, 0], [0, 0, 400.0], [0, 0, 0]] == found.amount.tolist()
-    assert pytest.approx(np.array([[80.0, 0, 0], [0, 100, 0], [0, 0, 80], [0, 0, 0]])) == found.expected
+    assert (
+        pytest.approx(np.array([[80.0, 0, 0], [0, 100, 0], [0, 0, 80], [0, 0, 0]]))
+        == found.expected
+    )
     above = outlook().roll_up(cumulative=True)
-    assert [[150.0, 0, 0], [150.0, 200.0, 0], [150.0, 200.0, 400.0], [0, 0, 0]] == above.amount.tolist()
+    assert [
+        [150.0, 0, 0],
+        [150.0, 200.0, 0],
+        [150.0, 200.0, 400.0],
+        [0, 0, 0],
+    ] == above.amount.tolist()
     assert [[2, 0, 0], [2, 1, 0], [2, 1, 1], [0, 0, 0]] == above.deals.tolist()
     assert [50.0, 0.0, 0.0] == found.booked.tolist()
     own = outlook(category=["omitted", "commit", "", "", "", ""]).roll_up()
@@ -168,7 +176,9 @@ def test_amounts_are_learnt_from_won_deals():
         },
         id=np.arange(5000),
     )
-    many = amounts_of(attrs.evolve(table, columns={**table.columns, "amount": np.append(lognormal[1:], 0.0)}))
+    many = amounts_of(
+        attrs.evolve(table, columns={**table.columns, "amount": np.append(lognormal[1:], 0.0)})
+    )
     values = np.append(lognormal[1:], 0.0)
     assert pytest.approx(values.mean(), rel=1e-12) == many.mean
     assert pytest.approx((values**2).mean(), rel=0.002) == many.square
@@ -180,12 +190,18 @@ def test_currencies_of_counted_deals_only():
     with pytest.raises(CurrencyMismatchError):
         outlook(currency=["EUR", "USD", "EUR", "EUR", "EUR", "EUR"])
     history = fn.History.from_columns(
-        funnel=FUNNEL, id=["A", "B"] * 2, stage=["Qualify"] * 2 + ["Won"] * 2,
-        at=["2026-01-01"] * 2 + ["2026-02-01"] * 2, amount=[1.0] * 4, currency=["EUR", "USD"] * 2,
+        funnel=FUNNEL,
+        id=["A", "B"] * 2,
+        stage=["Qualify"] * 2 + ["Won"] * 2,
+        at=["2026-01-01"] * 2 + ["2026-02-01"] * 2,
+        amount=[1.0] * 4,
+        currency=["EUR", "USD"] * 2,
     )
     with pytest.raises(CurrencyMismatchError):
         summarize_amounts(history).estimate()
-    left, right = (summarize_amounts(part).merge(summarize_amounts(part)) for part in history.chunks(1))
+    left, right = (
+        summarize_amounts(part).merge(summarize_amounts(part)) for part in history.chunks(1)
+    )
     assert ("EUR", "USD") == left.merge(right).currencies
 
 
@@ -244,7 +260,10 @@ def test_one_call_takes_histories_pipelines_names_models_and_forecasters():
     ]
     for other in found[1:]:
         assert found[0].expected.tolist() == other.expected.tolist()
-    assert fn.forecast(pipeline(), QUARTERS, Textbook()).expected.tolist() == outlook().expected.tolist()
+    assert (
+        fn.forecast(pipeline(), QUARTERS, Textbook()).expected.tolist()
+        == outlook().expected.tolist()
+    )
 
 
 def test_what_cannot_be_forecast_is_said():
@@ -287,7 +306,9 @@ def test_tables_text_html_frames_and_json():
     assert 12 == len(found.to_frame(backend="polars", target=1.0))
     single = fn.forecast(pipeline(), fn.Horizon.quarters("2026-07-01", 1), "textbook")
     assert 1 == len(single.to_columns()["period"])
-    assert repr(found).startswith("Forecast('textbook' as of 2026-06-15, 3 periods from 2026-04-01, 2 groups")
+    assert repr(found).startswith(
+        "Forecast('textbook' as of 2026-06-15, 3 periods from 2026-04-01, 2 groups"
+    )
 
 
 def test_atoms_are_what_they_say():

@@ -19,15 +19,42 @@ FUNNEL = fn.Funnel(
 )
 ROWS = {
     "id": ["A", "A", "A", "A", "B", "B", "C", "D", "D", "D"],
-    "stage": ["Qualify", "Propose", "Propose", "Won", "Qualify", "Lost", "Propose", "Qualify", "Won", "Propose"],
+    "stage": [
+        "Qualify",
+        "Propose",
+        "Propose",
+        "Won",
+        "Qualify",
+        "Lost",
+        "Propose",
+        "Qualify",
+        "Won",
+        "Propose",
+    ],
     "at": [
-        "2026-01-05", "2026-01-20", "2026-02-01", "2026-02-10",
-        "2026-01-10", "2026-02-20", "2026-02-15", "2026-01-02", "2026-01-30", "2026-02-18",
+        "2026-01-05",
+        "2026-01-20",
+        "2026-02-01",
+        "2026-02-10",
+        "2026-01-10",
+        "2026-02-20",
+        "2026-02-15",
+        "2026-01-02",
+        "2026-01-30",
+        "2026-02-18",
     ],
     "amount": [100.0, 100.0, 120.0, 120.0, 50.0, 50.0, np.nan, 70.0, 70.0, 75.0],
     "expected_close": [
-        "2026-02-01", "2026-02-01", "2026-02-15", "2026-02-15",
-        "2026-03-01", "2026-03-01", "NaT", "2026-02-01", "2026-02-01", "2026-03-15",
+        "2026-02-01",
+        "2026-02-01",
+        "2026-02-15",
+        "2026-02-15",
+        "2026-03-01",
+        "2026-03-01",
+        "NaT",
+        "2026-02-01",
+        "2026-02-01",
+        "2026-03-15",
     ],
     "owner": ["Ann", "Ann", "Bo", "Bo", "Ann", "Ann", "", "Bo", "Bo", "Bo"],
 }
@@ -38,9 +65,9 @@ def history(**changes):
     return fn.History.from_columns(**{"funnel": FUNNEL, **ROWS, **changes})
 
 
-def without(name):
-    """The rows above without one column."""
-    return {key: value for key, value in ROWS.items() if key != name}
+def known(amounts):
+    """The amounts that are not unknown."""
+    return amounts[~np.isnan(amounts)].tolist()
 
 
 def test_snapshot_is_the_state_of_the_day():
@@ -84,10 +111,10 @@ def test_outcomes_are_net_of_reopening():
 def test_final_values_are_blank_in_the_past():
     """Final amounts are seen at the end, and before it only where the deal is won for good."""
     table = history(known={"amount": "final", "owner": "final"})
-    assert [120.0, 50.0, 75.0] == [a for a in table.snapshot().amount.tolist() if a == a]
+    assert [120.0, 50.0, 75.0] == known(table.snapshot().amount)
     past = table.snapshot("2026-02-19")
     assert ["A", "B", "C", "D"] == past.ids.tolist()
-    assert [True, False] == [past.amount[0] == 120.0, past.amount[0] != past.amount[0]]
+    assert 120.0 == past.amount[0]
     assert np.isnan(past.amount[1:]).all()
     assert ["Bo", "", "", ""] == past.to_columns()["owner"].tolist()
     assert np.isnan(table.snapshot("2026-01-31").amount).all()
@@ -107,9 +134,14 @@ def test_lost_amounts_of_a_deals_table_never_show():
 
 def test_constant_columns_must_be_constant():
     """Saying 'constant' of a column that changes is refused by name."""
-    with pytest.raises(ValidationError, match=r"owner is said to be constant .* 2 of 10 rows .*'A'"):
+    with pytest.raises(
+        ValidationError, match=r"owner is said to be constant .* 2 of 10 rows .*'A'"
+    ):
         history(known={"owner": "constant"})
-    assert "constant" == history(region=["x"] * 10, known={"region": "constant"}).schema.column("region").known
+    assert (
+        "constant"
+        == history(region=["x"] * 10, known={"region": "constant"}).schema.column("region").known
+    )
 
 
 def test_rows_may_come_in_any_order():
@@ -145,12 +177,12 @@ def test_late_entry():
 
 def test_days_outside_of_the_window():
     """Nobody can say what was known on a day that was not observed."""
-    with pytest.raises(LeakError, match="observed until 2026-02-20.*observed_until='2026-02-21'"):
+    with pytest.raises(LeakError, match=r"observed until 2026-02-20.*observed_until='2026-02-21'"):
         history().until("2026-02-21")
     with pytest.raises(ValidationError, match="before observed_from"):
         history().snapshot("2026-01-01")
     assert 4 == len(history(observed_until="2026-06-30").snapshot("2026-06-30"))
-    with pytest.raises(ValidationError, match="3 of 10 rows do not .* Widen the window"):
+    with pytest.raises(ValidationError, match=r"3 of 10 rows do not .* Widen the window"):
         history(observed_until="2026-02-14")
     with pytest.raises(ValidationError, match="must not be after observed_until"):
         history(observed_from="2027-01-01")
@@ -214,8 +246,16 @@ def test_chunks_must_share_their_schema_and_window():
         ({"id": [["A"]] * 10}, ValidationError, "one-dimensional"),
         ({"stage": ["Qualify"] * 9 + ["Proposel"]}, UnknownStageError, "Did you mean 'Propose'"),
         ({"at": ["2026-01-01"] * 9 + ["NaT"]}, ValidationError, "at must be a date in every row"),
-        ({"at": ["2026-01-01"] * 9 + ["2215-01-01"]}, ValidationError, "between 1970-01-01 and 2099"),
-        ({"amount": [-5.0, *[1.0] * 9]}, ValidationError, "amount must be >= 0; 1 of 10 rows breaks"),
+        (
+            {"at": ["2026-01-01"] * 9 + ["2215-01-01"]},
+            ValidationError,
+            "between 1970-01-01 and 2099",
+        ),
+        (
+            {"amount": [-5.0, *[1.0] * 9]},
+            ValidationError,
+            "amount must be >= 0; 1 of 10 rows breaks",
+        ),
         ({"amount": [np.inf, *[1.0] * 9]}, ValidationError, "finite"),
         ({"amount": ["many"] * 10}, ValidationError, "must be numbers"),
         ({"created": ["2026-05-01"] * 10}, ValidationError, "created must not be after at"),
@@ -239,7 +279,9 @@ def test_an_empty_history_needs_a_window():
         funnel=FUNNEL, **none, observed_from="2026-01-01", observed_until="2026-02-01"
     )
     assert 0 == len(table.snapshot())
-    assert "History(0 deals, 0 rows, 2026-01-01 to 2026-02-01, 0 open, 0 won, 0 lost)" == repr(table)
+    assert "History(0 deals, 0 rows, 2026-01-01 to 2026-02-01, 0 open, 0 won, 0 lost)" == repr(
+        table
+    )
 
 
 def test_tables_show_themselves():
@@ -261,8 +303,8 @@ def test_currencies_are_never_added_up():
     assert "" == history().snapshot().currency
     converted = table.snapshot().convert({"USD": 0.5}, to="EUR")
     assert "EUR" == converted.currency
-    assert [120.0, 25.0, 37.5] == [a for a in converted.amount.tolist() if a == a]
-    assert [120.0, 50.0, 75.0] == [a for a in converted.columns["amount_original"].tolist() if a == a]
+    assert [120.0, 25.0, 37.5] == known(converted.amount)
+    assert [120.0, 50.0, 75.0] == known(converted.columns["amount_original"])
     assert ["EUR", "USD"] == sorted(set(converted.to_columns()["currency_original"].tolist()))
 
 
@@ -270,9 +312,9 @@ def test_rates_by_day():
     """The last rate on or before the day counts; a missing or late rate is an error."""
     table = history(currency=["EUR"] * 5 + ["USD"] * 5).snapshot()
     rates = {"USD": {"2026-01-01": 0.5, "2026-02-01": 0.8}}
-    assert [40.0, 60.0] == [a for a in table.convert(rates, to="EUR").amount[1:].tolist() if a == a]
+    assert [40.0, 60.0] == known(table.convert(rates, to="EUR").amount[1:])
     fixed = table.convert(rates, to="EUR", on="2026-01-15")
-    assert [25.0, 37.5] == [a for a in fixed.amount[1:].tolist() if a == a]
+    assert [25.0, 37.5] == known(fixed.amount[1:])
     with pytest.raises(ValidationError, match="rate for 2 rows in 'USD'"):
         table.convert({"GBP": 1.2}, to="EUR")
     with pytest.raises(ValidationError, match="reach back"):
@@ -290,25 +332,60 @@ def test_spells_and_their_ends():
     stays = fn.spells(history())
     columns = stays.to_columns()
     assert [15, 21, 10, 41, 0, 5, 28, 19, 2] == columns["days"].tolist()
-    assert ["advanced", "won", "still there", "lost", "still there", "still there", "won", "moved back"] == (
-        columns["flow"].tolist()[:8]
-    )
+    assert [
+        "advanced",
+        "won",
+        "still there",
+        "lost",
+        "still there",
+        "still there",
+        "won",
+        "moved back",
+    ] == (columns["flow"].tolist()[:8])
     table = stays.flow_table()
-    assert np.bincount(stays.stage, minlength=len(FUNNEL.ids)).tolist() == table.sum(axis=1).tolist()
+    assert (
+        np.bincount(stays.stage, minlength=len(FUNNEL.ids)).tolist() == table.sum(axis=1).tolist()
+    )
 
 
 def test_spells_on_hold():
     """Hold is a stay of its own; coming back counts by where it leads."""
     rows = {
         "id": ["A"] * 4 + ["B"] * 3 + ["C"] * 2,
-        "stage": ["Propose", "Hold", "Propose", "Negotiate", "Propose", "Hold", "Qualify", "Hold", "Qualify"],
-        "at": ["2026-01-01", "2026-01-05", "2026-01-11", "2026-01-13", "2026-01-01", "2026-01-02",
-               "2026-01-03", "2026-01-01", "2026-01-04"],
+        "stage": [
+            "Propose",
+            "Hold",
+            "Propose",
+            "Negotiate",
+            "Propose",
+            "Hold",
+            "Qualify",
+            "Hold",
+            "Qualify",
+        ],
+        "at": [
+            "2026-01-01",
+            "2026-01-05",
+            "2026-01-11",
+            "2026-01-13",
+            "2026-01-01",
+            "2026-01-02",
+            "2026-01-03",
+            "2026-01-01",
+            "2026-01-04",
+        ],
     }
     stays = fn.spells(fn.History.from_columns(funnel=FUNNEL, **rows))
     assert [
-        "on hold", "advanced", "advanced", "still there",
-        "on hold", "moved back", "still there", "advanced", "still there",
+        "on hold",
+        "advanced",
+        "advanced",
+        "still there",
+        "on hold",
+        "moved back",
+        "still there",
+        "advanced",
+        "still there",
     ] == stays.to_columns()["flow"].tolist()
     assert [0, 0, 4, 0, 0, 0, 0, 0, 0] == stays.age.tolist()
     assert [2] == np.flatnonzero(stays.resumed).tolist()
@@ -324,7 +401,10 @@ def test_frames_of_every_library():
     """The same values come back from pandas, polars and pyarrow."""
     pandas = history().to_frame()
     assert (10, 8) == pandas.shape
-    assert pandas["amount"].tolist()[:2] == history().to_frame(backend="polars")["amount"].to_list()[:2]
+    assert (
+        pandas["amount"].tolist()[:2]
+        == history().to_frame(backend="polars")["amount"].to_list()[:2]
+    )
     assert 4 == history().snapshot().to_frame(backend="pyarrow").num_rows
     assert 4 == len(fn.outcomes(history()).to_frame())
     assert 9 == len(fn.spells(history()).to_frame())

@@ -38,7 +38,9 @@ def test_a_wide_bin_is_events_over_exposure_leaning_on_the_bin_before():
 
 def test_pooling_from_the_first_day_leans_on_nothing():
     """With nobody at risk before, the first bin has only itself and `lean` empty days."""
-    found = incidence.pooled_hazards(np.array([[1.0, 0.0]]), np.array([2.0, 2.0]), np.array([0, 2]), 1.0)
+    found = incidence.pooled_hazards(
+        np.array([[1.0, 0.0]]), np.array([2.0, 2.0]), np.array([0, 2]), 1.0
+    )
     assert pytest.approx([1 / 5, 1 / 5]) == found[0].tolist()
 
 

@@ -68,7 +68,10 @@ def test_textbook_says_what_it_did():
     """The notes count the deals and name their fate."""
     said = Textbook().without_history().notes(pipeline())
     assert (
-        "1 open deals (20) have an overdue expected close and are taken to close 1 days after as_of",
+        (
+            "1 open deals (20) have an overdue expected close "
+            "and are taken to close 1 days after as_of"
+        ),
         "1 open deals (30) have no expected close and are left out",
     ) == said
     assert () == Textbook().without_history().notes(pipeline(expected_close=["2026-07-31"] * 4))
@@ -84,7 +87,9 @@ def test_textbook_refuses_odd_days(value):
 def test_textbook_never_invents_a_probability():
     """A stage without a typed probability is an error that names the deal and the stage."""
     table = pipeline(funnel=fn.Funnel(["Qualify"]))
-    with pytest.raises(ValidationError, match="3 of 4 rows break this .first: 'A' in stage 'Qualify'"):
+    with pytest.raises(
+        ValidationError, match=r"3 of 4 rows break this .first: 'A' in stage 'Qualify'"
+    ):
         Textbook().without_history().win_curve(table, DATES)
 
 
@@ -100,7 +105,11 @@ def test_win_rate_is_won_over_closed_when_all_is_closed():
     fitted = WinRate().fit(deals(10, 30, 0))
     assert pytest.approx(0.25, abs=1e-12) == fitted.win_rates()[0]
     table = pipeline(
-        as_of="2026-01-05", id=["A"], stage=["Qualify"], amount=[1.0], expected_close=["NaT"],
+        as_of="2026-01-05",
+        id=["A"],
+        stage=["Qualify"],
+        amount=[1.0],
+        expected_close=["NaT"],
         stage_entered=["2026-01-01"],
     )
     dates = np.array(["2026-01-10", "2026-01-11"], dtype="datetime64[D]")
@@ -120,15 +129,20 @@ def test_open_deals_are_censored_not_lost():
 
 
 def test_late_entries_count_from_the_day_they_were_seen():
-    """Left truncation: of 100 fresh deals half lose on day 2 and half win on day 8; 100 late ones,
-    first seen on day 5, win on day 8. The product limit is 1 - 50/100 = 1/2, won / all is 3/4.
+    """Left truncation: late deals are not at risk before they were seen.
+
+    Of 100 fresh deals half lose on day 2 and half win on day 8; 100 late ones, first seen on day
+    5, win on day 8. The product limit is 1 - 50/100 = 1/2, while won / all is 3/4.
     """
     ids = [f"D{i:03d}" for i in range(200)]
     fresh, late = ids[:100], ids[100:]
     rows = {
         "id": [*fresh, *late, *fresh, *late],
         "stage": ["Qualify"] * 200 + ["Lost"] * 50 + ["Won"] * 150,
-        "at": ["2026-01-01"] * 100 + ["2026-01-06"] * 100 + ["2026-01-03"] * 50 + ["2026-01-09"] * 150,
+        "at": ["2026-01-01"] * 100
+        + ["2026-01-06"] * 100
+        + ["2026-01-03"] * 50
+        + ["2026-01-09"] * 150,
         "created": ["2026-01-01"] * 400,
         "stage_entered": ["2026-01-01"] * 400,
     }
@@ -165,7 +179,10 @@ def test_deals_of_unknown_age_are_averaged_over_the_ages():
     )
     fitted = WinRate().fit(history)
     table = pipeline(
-        id=["A", "B"], stage=["Qualify"] * 2, amount=[1.0] * 2, expected_close=["NaT"] * 2,
+        id=["A", "B"],
+        stage=["Qualify"] * 2,
+        amount=[1.0] * 2,
+        expected_close=["NaT"] * 2,
         stage_entered=["2026-06-20", "NaT"],
     )
     known, unknown = fitted.win_curve(table, DATES)
@@ -177,7 +194,11 @@ def test_older_than_all_history_is_answered_with_a_warning():
     """No age cap: the hazard is carried on, and the number of such deals is said."""
     fitted = WinRate().fit(deals(10, 30, 0))
     table = pipeline(
-        id=["A"], stage=["Qualify"], amount=[1.0], expected_close=["NaT"], stage_entered=["2026-01-01"]
+        id=["A"],
+        stage=["Qualify"],
+        amount=[1.0],
+        expected_close=["NaT"],
+        stage_entered=["2026-01-01"],
     )
     with pytest.warns(ExtrapolationWarning, match="1 open deals are older than any in history"):
         chances = fitted.win_curve(table, DATES)
@@ -206,7 +227,9 @@ def test_stages_with_few_entries_are_noted():
 def test_summaries_of_different_data_do_not_merge():
     """Another censoring day would bias every hazard."""
     with pytest.raises(ValidationError, match="one funnel and one observed_until"):
-        WinRate().summarize(deals(4, 4, 4)).merge(WinRate().summarize(deals(4, 4, 4, until="2026-05-01")))
+        WinRate().summarize(deals(4, 4, 4)).merge(
+            WinRate().summarize(deals(4, 4, 4, until="2026-05-01"))
+        )
 
 
 def test_no_chunk_is_no_summary():
@@ -227,7 +250,9 @@ def test_fitted_models_are_saved_and_loaded(tmp_path):
     assert not again.survival.flags.writeable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExtrapolationWarning)
-        assert np.array_equal(fitted.win_curve(pipeline(), DATES), again.win_curve(pipeline(), DATES))
+        assert np.array_equal(
+            fitted.win_curve(pipeline(), DATES), again.win_curve(pipeline(), DATES)
+        )
 
 
 @attrs.frozen

@@ -36,10 +36,12 @@ def pipeline(**changes):
 
 
 def test_what_is_known_of_each_deal():
-    """Days in stage count to the end of as_of; closed deals closed when they entered their state."""
+    """Days in stage count to the end of as_of; closed deals closed on entering their state."""
     table = pipeline()
     assert [29, -1, 10, 121] == table.days_in_stage.tolist()
-    assert ["NaT", "NaT", "2026-06-20", "2026-03-01"] == table.to_columns()["closed_on"].astype(str).tolist()
+    assert ["NaT", "NaT", "2026-06-20", "2026-03-01"] == table.to_columns()["closed_on"].astype(
+        str
+    ).tolist()
     assert [0, 0, 1, 2] == table.outcome.tolist()
     assert [-1] * 4 == table.pushes.tolist()
     assert "Pipeline(4 deals as of 2026-06-30, 2 open, 1 won, 1 lost)" == repr(table)
@@ -58,7 +60,7 @@ def test_a_given_closing_day_counts_before_the_stage_entry():
 def test_stage_codes_are_accepted():
     """Applications may keep codes; a code that does not exist is an error."""
     assert pipeline(stage=[1, 0, 2, 3]).identical_to(pipeline())
-    with pytest.raises(UnknownStageError, match="1 of 4 rows breaks this .first: '9', row 3"):
+    with pytest.raises(UnknownStageError, match=r"1 of 4 rows breaks this .first: '9', row 3"):
         pipeline(stage=[1, 0, 2, 9])
 
 
@@ -68,7 +70,9 @@ def test_deals_round_trip_through_objects_and_json():
     deals = list(table)
     assert "Propose" == deals[0].stage
     assert None is deals[1].amount
-    assert {"owner": "Ann", "seats": 5.0, "signed": dt.date(2026, 1, 1)} == dict(deals[0].attributes)
+    assert {"owner": "Ann", "seats": 5.0, "signed": dt.date(2026, 1, 1)} == dict(
+        deals[0].attributes
+    )
     assert table.identical_to(fn.Pipeline.from_opportunities(deals))
     again = [fn.Opportunity.from_dict(json.loads(json.dumps(deal.to_dict()))) for deal in deals]
     assert deals == again
@@ -142,7 +146,10 @@ def test_require_names_what_is_missing():
         ({"id": ["A", "B", "A", "A"]}, "1 of 2 deals are there more than once .first: 'A', 3 rows"),
         ({"stage": ["Won"]}, "stage must have one value per row"),
         ({"created": ["2027-01-01"] * 4}, "created must not be after as_of; 4 of 4"),
-        ({"stage_entered": ["2026-04-01", "NaT", "NaT", "NaT"]}, "created must not be after stage_entered"),
+        (
+            {"stage_entered": ["2026-04-01", "NaT", "NaT", "NaT"]},
+            "created must not be after stage_entered",
+        ),
         ({"closed_on": ["NaT", "NaT", "2026-07-01", "NaT"]}, "closed_on must not be after as_of"),
         ({"amount": [-1.0, 1.0, 1.0, 1.0]}, r"first: 'A', row 0, -1.00"),
         ({"expected_close": ["2215-01-01", "NaT", "NaT", "NaT"]}, "2099-12-31"),
@@ -177,7 +184,9 @@ def test_one_deal_obeys_the_same_rules(changes, words):
 
 def test_a_deal_is_a_value():
     """Equal by value, hashable, with NaN as unknown and stages by any of their names."""
-    one = fn.Opportunity(id="A", funnel=FUNNEL, as_of="2026-06-30", stage="qualify", amount=float("nan"))
+    one = fn.Opportunity(
+        id="A", funnel=FUNNEL, as_of="2026-06-30", stage="qualify", amount=float("nan")
+    )
     assert "Qualify" == one.stage
     assert None is one.amount
     assert fn.Outcome.OPEN is one.outcome

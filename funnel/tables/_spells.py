@@ -73,7 +73,7 @@ class Spells:
         return len(self.deal)
 
     def days(self) -> IntArray:
-        """Days from `start` to `stop` or, where the deal is still there, to the censoring day, (p,)."""
+        """Days from `start` to `stop`, or to the censoring day while the deal is there, (p,)."""
         end = np.where(self.target < 0, self.observed_until, self.stop)
         return (end - self.start.astype(np.int64)).astype(np.int32)
 
