@@ -69,8 +69,22 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"Known: {shown}{more}."
 
 
+def _restore(
+    cls: type[FunnelError], args: tuple[object, ...], state: dict[str, object]
+) -> FunnelError:
+    """Rebuild an error that comes from another process."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
 class FunnelError(Exception):
     """Root of all errors raised on purpose by this library."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel between processes, whatever arguments the class takes."""
+        return _restore, (type(self), self.args, dict(self.__dict__))
 
 
 class ValidationError(FunnelError, ValueError):

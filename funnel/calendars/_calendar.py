@@ -126,7 +126,6 @@ class Calendar:
     Examples
     --------
     >>> import datetime as dt
-    import re
     >>> calendar = Calendar(holidays=(dt.date(2026, 1, 1),), fiscal_year_start=7)
     >>> calendar.business_days("2026-01-01", "2026-02-01")
     21
@@ -171,6 +170,7 @@ class Calendar:
 
         Examples
         --------
+        >>> import numpy as np
         >>> Calendar().business_days("2026-06-29", "2026-07-06")
         5
         >>> Calendar().business_days(np.array(["2026-07-03", "2026-07-06"]), "2026-07-04").tolist()
@@ -239,6 +239,7 @@ class Calendar:
 
         Examples
         --------
+        >>> import numpy as np
         >>> Calendar().is_business_day(np.array(["2026-07-03", "2026-07-04"])).tolist()
         [True, False]
         """

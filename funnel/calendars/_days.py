@@ -172,6 +172,7 @@ def to_day(value: DateLike, *, name: str = "date") -> int:
 
     Examples
     --------
+    >>> import datetime as dt
     >>> to_day("1970-01-02")
     1
     >>> to_day(dt.date(2026, 6, 30))
@@ -214,6 +215,7 @@ def to_days(values: npt.ArrayLike | Sequence[DateLike | None], *, name: str = "d
 
     Examples
     --------
+    >>> import numpy as np
     >>> to_days(["1970-01-02", "2026-06-30"]).tolist()
     [1, 20634]
     >>> to_days(np.array(["2026-06-30", "NaT"], dtype="datetime64[D]")).tolist()
@@ -318,6 +320,8 @@ def to_dates(days: DayArray) -> DateArray:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from funnel.typing import NO_DAY
     >>> to_dates(np.array([20634, NO_DAY], dtype=np.int32)).astype(str).tolist()
     ['2026-06-30', 'NaT']
     """

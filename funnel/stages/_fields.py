@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from funnel.errors import ValidationError, did_you_mean
 
@@ -51,6 +51,11 @@ def stripped(value: str) -> str:
 def optional_text(value: str | None) -> str | None:
     """Drop outer blanks; None stays."""
     return None if value is None else stripped(value)
+
+
+def label(value: str | None) -> str:
+    """Drop outer blanks; None waits for the id, which takes its place."""
+    return cast("str", optional_text(value))
 
 
 def texts(value: Iterable[str]) -> tuple[str, ...]:

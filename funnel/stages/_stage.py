@@ -155,7 +155,7 @@ to 1, got 70.0. 70 is a percentage; write 0.7.
     id: str = attrs.field(converter=_fields.stripped, validator=_fields.check_name)
     label: str = attrs.field(
         default=attrs.Factory(_own_id, takes_self=True),
-        converter=_fields.optional_text,
+        converter=_fields.label,
         validator=_fields.check_optional_name,
         kw_only=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from funnel.stages._stage import ForecastCategory, Stage
+from funnel.stages._stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,16 +78,8 @@ def _stage(row: Row, language: str, days: float | None = None) -> Stage:
         labels={"en": english, "zh": chinese},
         win_probability=probability,
         standard_days=days,
-        category=None if probability is None else _category(probability),
         aliases=ALIASES.get(chinese, ()),
     )
-
-
-def _category(probability: float) -> ForecastCategory:
-    """Roll a stage up: commit from 70 %, best case from 50 %, pipeline below."""
-    if probability >= 0.7:
-        return ForecastCategory.COMMIT
-    return ForecastCategory.BEST_CASE if probability >= 0.5 else ForecastCategory.PIPELINE
 
 
 def _build(name: str, language: str) -> dict[str, Any]:

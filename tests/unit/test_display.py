@@ -1,5 +1,7 @@
 """Tables as text and HTML; findings; rules; wording of errors."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -106,6 +108,15 @@ def test_did_you_mean():
     error = UnknownColumnError("ownr", ["owner"])
     assert ("ownr", ("owner",)) == (error.name, error.known)
     assert isinstance(error, LookupError)
+
+
+def test_errors_travel_between_processes():
+    """An error raised in a worker arrives with its message and its facts."""
+    error = ValidationError("amount must be >= 0", column="amount", rows=[3], count=7)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(error), "amount", (3,), 7) == (str(again), again.column, again.rows, again.count)
+    unknown = pickle.loads(pickle.dumps(UnknownColumnError("ownr", ["owner"])))
+    assert (("owner",), "ownr") == (unknown.known, unknown.name)
 
 
 def test_labels():
