@@ -67,7 +67,10 @@ def pooled_hazards(
     single = int(np.count_nonzero(end - begin == 1))
     exposed = risk[:single]
     np.divide(events[:, :single], exposed, out=hazards[:, :single], where=exposed > 0)
-    previous = hazards[:, single - 1] if single else np.zeros(len(events))
+    if single:
+        previous = hazards[:, single - 1]
+    else:  # nobody's day stands alone: the first bin leans on the rate of all ages together
+        previous = events.sum(axis=1) / max(float(risk.sum()), 1.0)
     for first, last in zip(begin[single:].tolist(), end[single:].tolist(), strict=True):
         exposure = risk[first:last].sum()
         found = (events[:, first:last].sum(axis=1) + lean * previous) / (exposure + lean)

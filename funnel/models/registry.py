@@ -23,6 +23,7 @@ BUILT_IN: Mapping[str, str] = types.MappingProxyType(
     {
         "textbook": "funnel.models.textbook:Textbook",
         "win-rate": "funnel.models.win_rate:WinRate",
+        "semi-markov": "funnel.models.semi_markov:SemiMarkov",
     }
 )
 

@@ -1,0 +1,236 @@
+"""How long deals stay in each state and where they go: the summary of the semi-Markov family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import numpy as np
+
+from funnel.errors import ValidationError
+from funnel.kernels import exposure as kernel
+from funnel.stages import Funnel, Outcome
+
+if TYPE_CHECKING:
+    from funnel.tables import History, Pipeline
+    from funnel.typing import FloatArray, IntArray
+
+__all__ = ["BUCKET", "CLASSES", "Layout", "Sojourns", "summarize_sojourns"]
+
+CLASSES = 3
+"""A first, a second, and any later visit to a stage are different states."""
+
+BUCKET = 28
+"""Days of a calendar bucket; exposure and exits are counted by bucket, for recency and drift."""
+
+
+@attrs.frozen
+class Layout:
+    """How states are numbered: each stage by class of visit, then lost states; then closed targets.
+
+    A move can lead to any state, to won, to removed, or back from hold into a stage that was
+    left; the positions after the states are those of `resumed`, `won` and `removed`.
+    """
+
+    funnel: Funnel
+
+    @property
+    def stages(self) -> int:
+        """Number of stages."""
+        return self.funnel.n_stages
+
+    @property
+    def states(self) -> int:
+        """Number of states: stages by class of visit, and lost states (they can be reopened)."""
+        return self.stages * CLASSES + len(self.funnel.lost_codes)
+
+    @property
+    def resumed(self) -> int:
+        """First of the targets that stand for coming back from hold into each stage."""
+        return self.states
+
+    @property
+    def won(self) -> int:
+        """Target of winning."""
+        return self.states + self.stages
+
+    @property
+    def removed(self) -> int:
+        """Target of removal."""
+        return self.won + 1
+
+    @property
+    def targets(self) -> int:
+        """Number of targets."""
+        return self.won + 2
+
+    def state(self, stage: IntArray, visit: IntArray) -> IntArray:
+        """(n,), (n,) -> (n,): state of a stage code and visit; -1 for won and removed."""
+        group = np.clip(visit, 1, CLASSES) - 1
+        lost = self.stages * CLASSES + stage - (self.funnel.won_code + 1)
+        outcome = self.funnel.outcomes[stage]
+        found = np.where(outcome == Outcome.LOST, lost, -1)
+        return np.where(outcome == Outcome.OPEN, stage.astype(np.int64) * CLASSES + group, found)
+
+    def stage_of(self) -> IntArray:
+        """(states,): the group that each state leans on: its stage, or a number per lost state."""
+        stages = np.repeat(np.arange(self.stages), CLASSES)
+        return np.concatenate((stages, self.stages + np.arange(len(self.funnel.lost_codes))))
+
+    def of(self, pipeline: Pipeline) -> IntArray:
+        """(n,): the state of each deal, unknown visits counting as first ones."""
+        return self.state(pipeline.stage, pipeline.visits)
+
+
+@attrs.frozen(eq=False)
+class Sojourns:
+    """Exposure and moves of all states; integers, so that chunks and windows add up exactly.
+
+    Parameters
+    ----------
+    funnel : Funnel
+        The ladder.
+    trained_until : int
+        The censoring day.
+    first_bucket : int
+        Number of the first calendar bucket: bucket k holds days ``BUCKET * k`` to the next.
+    exposure : (b, s, d) int64
+        Days at risk by bucket, state and day of age.
+    moves : (m, 4) int64
+        Different moves: bucket, state, target, day of age.
+    counts : (m,) int64
+        How often each move was seen.
+    resumed : (stages, d) int64
+        Ages at which stages were resumed after a hold.
+    undated : (s,) int64
+        Spells whose day of entry is unknown; they are not in the other counts.
+    """
+
+    funnel: Funnel
+    trained_until: int
+    first_bucket: int
+    exposure: IntArray
+    moves: IntArray
+    counts: IntArray
+    resumed: IntArray
+    undated: IntArray
+
+    def merge(self, other: Sojourns, /) -> Sojourns:
+        """Add the counts of other deals."""
+        if self.funnel != other.funnel or self.trained_until != other.trained_until:
+            raise ValidationError.from_value(
+                "summaries", "must be of one funnel and one observed_until", repr(other.funnel), ""
+            )
+        first = min(self.first_bucket, other.first_bucket)
+        pair = (self, other)
+        buckets = max(part.first_bucket - first + len(part.exposure) for part in pair)
+        days = max(part.exposure.shape[2] for part in pair)
+        exposure = np.zeros((buckets, self.exposure.shape[1], days), dtype=np.int64)
+        resumed = np.zeros((len(self.resumed), days), dtype=np.int64)
+        for part in pair:
+            shift = part.first_bucket - first
+            length = part.exposure.shape[2]
+            exposure[shift : shift + len(part.exposure), :, :length] += part.exposure
+            resumed[:, :length] += part.resumed
+        moves, counts = _tally(
+            np.concatenate((self.moves, other.moves)), np.concatenate((self.counts, other.counts))
+        )
+        return attrs.evolve(
+            self,
+            first_bucket=first,
+            exposure=exposure,
+            moves=moves,
+            counts=counts,
+            resumed=resumed,
+            undated=self.undated + other.undated,
+        )
+
+    def weighted(self, half_life: float | None) -> tuple[FloatArray, FloatArray]:
+        """Return exposure (s, d) and moves (s, t, d), each bucket weighted by its age.
+
+        The weight is that of the bucket in which exposure and moves fall, so that hazards stay
+        ratios of like to like; weighting whole spells by their exit would bias them down.
+        """
+        layout = Layout(self.funnel)
+        buckets, states, days = self.exposure.shape
+        middle = (self.first_bucket + np.arange(buckets) + 0.5) * BUCKET
+        ago = np.maximum(self.trained_until + 1 - middle, 0.0)
+        weight = np.ones(buckets) if half_life is None else 0.5 ** (ago / half_life)
+        exposed = np.tensordot(weight, self.exposure, axes=1)
+        bucket, state, target, age = self.moves.T
+        key = (state * layout.targets + target) * days + age
+        moved = np.bincount(
+            key,
+            weight[bucket - self.first_bucket] * self.counts,
+            minlength=states * layout.targets * days,
+        )
+        return exposed, moved.reshape(states, layout.targets, days)
+
+
+def _tally(moves: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """(m, 4), (m,) -> (u, 4), (u,): add up equal moves."""
+    if not len(moves):
+        return moves, counts
+    low = moves.min(axis=0)
+    span = moves.max(axis=0) - low + 1
+    key = np.zeros(len(moves), dtype=np.int64)
+    for column in range(moves.shape[1]):
+        key = key * span[column] + (moves[:, column] - low[column])
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    return moves[first], np.bincount(inverse, counts).astype(np.int64)
+
+
+def summarize_sojourns(history: History, /) -> Sojourns:
+    """Count exposure and moves of a chunk of history."""
+    layout, pieces = Layout(history.funnel), history.pieces
+    state = layout.state(pieces.stage, pieces.visit)
+    used = np.flatnonzero((state >= 0) & (pieces.age >= 0))
+    stop = np.where(pieces.target < 0, history.observed_until, pieces.stop)[used]
+    start, age = pieces.start[used], pieces.age[used].astype(np.int64)
+    target = _targets(layout, history)[used]
+    days = int((stop.astype(np.int64) - start + age).max(initial=0)) + 1
+    first = (int(start.min()) if len(used) else history.observed_until) // BUCKET
+    buckets = history.observed_until // BUCKET - first + 1
+    fresh = (age == 0) & ~pieces.resumed[used]
+    counted = kernel.exposure(
+        state[used],
+        start,
+        age,
+        stop,
+        fresh,
+        origin=first * BUCKET,
+        width=BUCKET,
+        shape=(buckets, layout.states, days),
+    )
+    gone = np.flatnonzero(target >= 0)
+    left = stop[gone].astype(np.int64)
+    moves = np.stack(
+        (left // BUCKET, state[used][gone], target[gone], left - start[gone] + age[gone]), 1
+    )
+    table, counts = _tally(moves, np.ones(len(gone), dtype=np.int64))
+    back = np.flatnonzero(pieces.resumed[used])
+    stage = pieces.stage[used][back].astype(np.int64)
+    resumed = np.bincount(stage * days + age[back], minlength=layout.stages * days)
+    lost = (state >= 0) & (pieces.age < 0)
+    return Sojourns(
+        funnel=history.funnel,
+        trained_until=history.observed_until,
+        first_bucket=first,
+        exposure=counted,
+        moves=table,
+        counts=counts,
+        resumed=resumed.reshape(layout.stages, days),
+        undated=np.bincount(state[lost], minlength=layout.states),
+    )
+
+
+def _targets(layout: Layout, history: History) -> IntArray:
+    """(p,): where each piece went: a state, a resumed stage, won, removed; -1 still there."""
+    pieces, funnel = history.pieces, history.funnel
+    following = np.append(np.arange(1, len(pieces.deal)), 0) if len(pieces.deal) else pieces.deal
+    stage, visit = pieces.stage[following], pieces.visit[following]
+    found = layout.state(stage, visit)
+    found = np.where(pieces.resumed[following], layout.resumed + stage, found)
+    found = np.where(funnel.outcomes[stage] == Outcome.WON, layout.won, found)
+    found = np.where(funnel.outcomes[stage] == Outcome.REMOVED, layout.removed, found)
+    return np.where(pieces.target < 0, -1, found)
