@@ -19,6 +19,8 @@ __all__ = [
     "TAIL",
     "Book",
     "Unknown",
+    "bulk_error",
+    "bulk_exponent",
     "fold",
     "powers",
     "ripple",
@@ -120,11 +122,9 @@ def window(book: Book) -> tuple[float, float]:
     Chernoff's bound at a few exponents s: P(X >= x) <= exp(K(s) - s x), with Bennett's bound
     on the cumulant generating function K of the bulk.
     """
-    sigma = float(np.sqrt(book.cumulants[1]))
     largest = max(book.largest, book.bulk.largest)
-    exponents = np.geomspace(
-        min(1.0 / sigma, 3.0 / largest), max(12.0 / sigma, 30.0 / largest), 12
-    )
+    sigma = max(float(np.sqrt(book.cumulants[1])), 1e-9 * largest)
+    exponents = np.geomspace(min(1.0 / sigma, 3.0 / largest), max(12.0 / sigma, 30.0 / largest), 12)
     need = -np.log(TAIL)
     high = ((_log_mgf(book, exponents) + need) / exponents).min()
     low = (-(_log_mgf(book, -exponents) + need) / exponents).max()
@@ -134,8 +134,15 @@ def window(book: Book) -> tuple[float, float]:
 def _log_mgf(book: Book, s: FloatArray) -> FloatArray:
     """Return an upper bound on log E exp(s (X - constant)) for exponents s of one sign."""
     value = np.zeros(len(s))
-    for rows in blocks(len(book.p), 4096):
-        value += _log_factors(book.p[rows], np.multiply.outer(book.a[rows], s))
+    if len(book.p) <= 4096:
+        value += _log_factors(book.p, np.multiply.outer(book.a, s))
+    else:
+        top = book.a.max()
+        share = np.floor(4.0 * np.log2(top / book.a)).astype(np.intp)
+        mean = np.bincount(share, book.p * book.a)
+        variance = np.bincount(share, book.p * (1.0 - book.p) * book.a**2)
+        for size in np.flatnonzero(variance):
+            value += _bennett(mean[size], variance[size], top * 2.0 ** (-size / 4.0), s)
     if len(book.unknown.p):
         power = np.multiply.outer(s, book.unknown.atoms)
         top = power.max(axis=1)
@@ -143,21 +150,24 @@ def _log_mgf(book: Book, s: FloatArray) -> FloatArray:
         for rows in blocks(len(book.unknown.p), 4096):
             value += _log_factors(book.unknown.p[rows], drawn)
     if book.bulk.largest > 0.0:
-        reach = np.minimum(np.abs(s) * book.bulk.largest, 500.0)
-        bend = (np.expm1(reach) - reach) / book.bulk.largest**2
-        value += book.bulk.cumulants[0] * s + book.bulk.cumulants[1] * bend
+        mean, variance = book.bulk.cumulants[:2]
+        value += _bennett(float(mean), float(variance), book.bulk.largest, s)
     return value
+
+
+def _bennett(mean: float, variance: float, largest: float, s: FloatArray) -> FloatArray:
+    """Return Bennett's bound on log E exp(s Y) for a sum Y of terms that vary by `largest`."""
+    reach = np.minimum(np.abs(s) * largest, 500.0)
+    return mean * s + variance / largest**2 * (np.expm1(reach) - reach)
 
 
 def _log_factors(p: FloatArray, x: FloatArray) -> FloatArray:
     """Return the sum over deals of log(1 - p + p exp(x)), without overflow."""
-    # A probability of 1 would give log(0) far below; the bound on K stays a bound.
-    p = np.minimum(p, 1.0 - 1e-15)[:, np.newaxis]
-    if x.flat[0] > 0.0:
-        logs = x + np.log1p((1.0 - p) * np.expm1(-x))
-    else:
-        logs = np.log1p(p * np.expm1(x))
-    return np.asarray(logs.sum(axis=0))
+    p = p[:, np.newaxis]
+    # The chance of what x makes unlikely, not below 1e-15: no log(0), and the bound stays one.
+    other = np.maximum(np.where(x > 0.0, p, 1.0 - p), 1e-15)
+    tilted = np.maximum(x, 0.0) + np.log1p((1.0 - other) * np.expm1(-np.abs(x)))
+    return np.asarray(tilted.sum(axis=0))
 
 
 def screen(book: Book, limit: float) -> tuple[FloatArray, FloatArray]:
@@ -171,6 +181,28 @@ def screen(book: Book, limit: float) -> tuple[FloatArray, FloatArray]:
         float(np.sqrt(book.bulk.cumulants[1])),
         limit,
     )
+
+
+def bulk_exponent(book: Book, u: FloatArray) -> FloatArray:
+    """Return the logarithm of the bulk's characteristic function from its four cumulants."""
+    k1, k2, k3, k4 = book.bulk.cumulants
+    normal = 1j * u * k1 - 0.5 * k2 * u**2
+    # Beyond the reach of the series only the normal law's decay is sure not to explode.
+    within = u * book.bulk.largest <= 1.0
+    return np.asarray(normal + np.where(within, k4 * u**4 / 24.0 - 1j * k3 * u**3 / 6.0, 0.0))
+
+
+def bulk_error(
+    book: Book, u: FloatArray, step: float, others: FloatArray, bulk: FloatArray
+) -> float:
+    """Return what the law may miss of the bulk at frequencies u = k step.
+
+    Taylor's remainder after the fourth cumulant, times what the characteristic function of the
+    others leaves of it; a characteristic function cannot err by more than 2.
+    """
+    fifth = book.bulk.cumulants[1] * book.bulk.largest**3 * u**5 / 100.0
+    missed = np.minimum(np.abs(bulk) * np.expm1(np.minimum(fifth, 50.0)), 2.0)
+    return float((np.abs(others) * missed / u).sum()) * step / np.pi
 
 
 def ripple(book: Book) -> float:

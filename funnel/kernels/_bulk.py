@@ -146,7 +146,6 @@ def summarize_bulk(p: FloatArray, a: FloatArray, exact: BoolArray) -> Bulk:
     ([3.0, 5.0], 4.0, 6.0, 2.0)
     """
 
-
     def left() -> Iterator[FloatArray]:
         # A deal that is kept counts as one of amount zero: cheaper than to copy the others.
         return (a[rows] * ~exact[rows] for rows in blocks(len(a)))
@@ -158,8 +157,9 @@ def summarize_bulk(p: FloatArray, a: FloatArray, exact: BoolArray) -> Bulk:
         cumulants += deal_cumulants(p[rows], chunk)
     if total == 0.0:
         return EMPTY_BULK
-    unit = unit_of(left)
-    return Bulk(cumulants, largest, total, unit, _stray(p, a, exact, unit))
+    bulk = Bulk(cumulants, largest, total, unit_of(left), 0.0)
+    return bulk._replace(stray=_stray(p, a, exact, bulk))
+
 
 def recurrence(
     amounts: FloatArray, mass: FloatArray, sigma: float, limit: float
@@ -171,7 +171,11 @@ def recurrence(
     comes back after its first decay where amounts are nearly multiples of one amount. `sigma` is
     the spread of a normal part, `limit` a frequency from which on nothing counts.
     """
-    cell = 4.0 * float(amounts.max()) / SCREEN
+    # Amounts far beyond the others would make the cells too coarse: without them, the bound holds.
+    usual = float(mass @ amounts) / max(float(mass.sum()), 1e-300)
+    kept = amounts <= 16.0 * usual
+    amounts, mass = amounts[kept], mass[kept]
+    cell = 4.0 * max(float(amounts.max(initial=0.0)), 1e-300) / SCREEN
     place = np.rint(amounts / cell).astype(np.intp)
     level, slope, bend = (
         np.fft.rfft(np.bincount(place, mass * amounts**order, minlength=SCREEN))
@@ -180,7 +184,7 @@ def recurrence(
     spacing = 2.0 * np.pi / (SCREEN * cell)
     frequency = spacing * np.arange(1, len(level))
     # Between the frequencies of the FFT, the decay is lowest where its parabola is.
-    curvature = np.maximum(bend.real[1:], 1e-300)
+    curvature = np.maximum(bend.real[1:], max(1e-12 * bend.real[0], 1e-300))
     aside = np.clip(slope.imag[1:] / curvature, -0.5 * spacing, 0.5 * spacing)
     decay = level.real[0] - level.real[1:] - slope.imag[1:] * aside + 0.5 * curvature * aside**2
     decay += 0.5 * np.minimum(frequency * sigma, 7.0) ** 2
@@ -189,20 +193,20 @@ def recurrence(
     bound[frequency >= limit] = 0.0
     # Twice, because the sum stops where the cells of the histogram become too coarse.
     beyond = 2.0 / np.pi * np.cumsum(bound[::-1])[::-1]
-    return frequency, np.append(beyond, beyond[-1])
+    return frequency - 0.5 * spacing, np.append(beyond, beyond[-1])
 
 
-def _stray(p: FloatArray, a: FloatArray, exact: BoolArray, unit: float) -> float:
-    """Return how much of the law of the deals not kept may stand beyond their cumulants' reach."""
-    limit = np.pi / unit if unit else np.inf
-    for step in dict.fromkeys((max(len(a) // SAMPLE, 1), 1)):
-        # Fewer deals give a larger bound.
-        left = ~exact[::step]
-        chance, amounts = p[::step][left], a[::step][left]
-        if not amounts.any():
-            continue
-        frequency, beyond = recurrence(amounts, chance * (1.0 - chance), 0.0, limit)
-        stray = float(beyond[np.searchsorted(frequency, REACH / amounts.max())])
-        if stray < 1e-9:
-            break
-    return stray
+def _stray(p: FloatArray, a: FloatArray, exact: BoolArray, bulk: Bulk) -> float:
+    """Return how much of the law may stand beyond the reach of the bulk's cumulants.
+
+    A sample of the bulk stands for all of it.
+    """
+    step = max(len(a) // SAMPLE, 1)
+    left = ~exact[::step]
+    chance = np.concatenate([p[exact], p[::step][left]])
+    amounts = np.concatenate([a[exact], a[::step][left]])
+    mass = chance * (1.0 - chance)
+    mass[np.count_nonzero(exact) :] *= step
+    limit = np.pi / bulk.unit if bulk.unit else np.inf
+    frequency, beyond = recurrence(amounts, mass, 0.0, limit)
+    return float(beyond[np.searchsorted(frequency, REACH / bulk.largest)])

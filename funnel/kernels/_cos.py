@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from funnel.kernels._book import TAIL, powers, ripple, screen
+from funnel.kernels._book import TAIL, bulk_error, bulk_exponent, powers, ripple, screen
 from funnel.kernels._cumulants import blocks
 from funnel.kernels._law import Law, step_law
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from funnel.kernels._book import Book
     from funnel.typing import FloatArray
 
-__all__ = ["bulk_exponent", "cos_law"]
+__all__ = ["cos_law"]
 
 BLOCK = 32
 """Terms of the series that are added at once."""
@@ -23,7 +23,7 @@ MAX_TERMS = 2048
 WORK = 2**25
 """Most terms of the series, and most deals times terms; beyond, the lattice takes over."""
 
-STRAY = 1e-7
+STRAY = 1e-6
 """Most of the distribution function that may stand beyond the last term."""
 
 NODES = 2048
@@ -83,7 +83,7 @@ def _steps(book: Book, first: int, last: int) -> Law | None:
         np.diff(cumulative),
         book.cumulants,
         bounds=book.bounds,
-        error=stray + _error(book, phi, step),
+        error=4.0 * TAIL + stray,
     )
 
 
@@ -96,15 +96,15 @@ def _smooth(book: Book, low: float, high: float) -> Law | None:
         return None
     phi, stray = found
     u = step * np.arange(1, len(phi) + 1)
-    wave = 2.0 * (phi * np.exp(-1j * u * low)).real / width
-    nodes = max(NODES, 1 << (4 * len(phi) - 1).bit_length())
+    # A unit that is too fine for a table: read the steps half-way between two of them.
+    wave = 2.0 * (phi * np.exp(-1j * u * low)).real / (width * np.sinc(0.5 / np.pi * book.unit * u))
+    nodes = max(NODES, 1 << (16 * len(phi) - 1).bit_length())
     share = np.linspace(0.0, 1.0, nodes + 1)
     cumulative = np.clip(share + _on_grid(wave / u, nodes, cosine=False), 0.0, 1.0)
     density = 1.0 / width + _on_grid(wave, nodes, cosine=True)
     return Law(
         "cos",
-        stray + _error(book, phi, step),
-        # Steps of a unit that is too fine for a table are at most half a unit away.
+        4.0 * TAIL + stray,
         0.5 * book.unit,
         *book.bounds,
         book.cumulants,
@@ -114,42 +114,34 @@ def _smooth(book: Book, low: float, high: float) -> Law | None:
     )
 
 
-def bulk_exponent(book: Book, u: FloatArray) -> FloatArray:
-    """Return the logarithm of the bulk's characteristic function from its four cumulants."""
-    k1, k2, k3, k4 = book.bulk.cumulants
-    normal = 1j * u * k1 - 0.5 * k2 * u**2
-    # Beyond the reach of the series only the normal law's decay is sure not to explode.
-    within = u * book.bulk.largest <= 1.0
-    return np.asarray(normal + np.where(within, k4 * u**4 / 24.0 - 1j * k3 * u**3 / 6.0, 0.0))
-
-
 def _series(book: Book, step: float, cells: int) -> tuple[FloatArray, float] | None:
-    """Return the characteristic function at k * step, k = 1.., and how much may stand beyond.
+    """Return the characteristic function at k * step, k = 1.., and an estimate of what it misses.
 
     None when more than the affordable terms would be needed; on a lattice of `cells` points there
     are cells - 1 terms, and nothing beyond.
     """
     most = min(MAX_TERMS, max(WORK // max(book.count, 1), 2 * BLOCK))
+    complete = 0 < cells <= most
     frequency, beyond = screen(book, np.pi / book.unit if cells else np.inf)
-    if not 0 < cells <= most and beyond[np.searchsorted(frequency, step * most)] > STRAY:
+    if not complete and beyond[np.searchsorted(frequency, step * most)] > STRAY:
         return None
-    phi = np.empty(0, dtype=np.complex128)
-    while len(phi) < most:
-        if len(phi) == cells - 1:
-            return phi, 0.0
-        block = BLOCK if not cells else min(BLOCK, cells - 1 - len(phi))
-        phi = np.append(phi, _phi(book, step, len(phi) + 1, block))
+    phi, missed = np.empty(0, dtype=np.complex128), ripple(book)
+    while len(phi) < most and len(phi) != cells - 1:
+        block = min(BLOCK, (cells - 1 if complete else most) - len(phi))
+        u = step * np.arange(len(phi) + 1, len(phi) + block + 1)
+        kept, bulk = _factors(book, step, len(phi) + 1, block), np.exp(bulk_exponent(book, u))
+        missed += bulk_error(book, u, step, kept, bulk)
+        phi = np.append(phi, kept * bulk)
         # The last terms tell of the first decay, the bound of all that may follow.
-        stray = float(beyond[np.searchsorted(frequency, step * len(phi))])
+        stray = float(beyond[np.searchsorted(frequency, u[-1])])
         if np.abs(phi[-8:]).max() <= TAIL and stray <= STRAY:
-            return phi, stray
-    return None
+            return phi, missed + stray
+    return (phi, missed) if complete else None
 
 
-def _phi(book: Book, step: float, start: int, count: int) -> FloatArray:
-    """Return the characteristic function of X - constant at k * step, k = start .. ."""
-    u = step * np.arange(start, start + count)
-    phi = np.exp(bulk_exponent(book, u))
+def _factors(book: Book, step: float, start: int, count: int) -> FloatArray:
+    """Return the product of the exact deals' factors at k * step, k = start .. ."""
+    phi = np.ones(count, dtype=np.complex128)
     for rows in blocks(len(book.p), 1024):
         factor = powers(book.a[rows], step, start, count)
         p = book.p[rows, np.newaxis]
@@ -165,14 +157,6 @@ def _phi(book: Book, step: float, start: int, count: int) -> FloatArray:
             p = book.unknown.p[rows, np.newaxis]
             phi *= np.multiply.reduce(1.0 - p + p * drawn, axis=0)
     return np.asarray(phi)
-
-
-def _error(book: Book, phi: FloatArray, step: float) -> float:
-    """Return what the tails, the bulk's cumulants above the fourth and its unit contribute."""
-    u = step * np.arange(1, len(phi) + 1)
-    fifth = book.bulk.cumulants[1] * book.bulk.largest**3 * u**5 / 100.0
-    taylor = np.abs(phi) * np.expm1(np.minimum(fifth, 50.0)) / u
-    return 4.0 * TAIL + float(taylor.sum()) * step / np.pi + ripple(book)
 
 
 def _on_grid(coefficients: FloatArray, cells: int, *, cosine: bool) -> FloatArray:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from funnel.kernels._book import TAIL, ripple
-from funnel.kernels._cos import bulk_exponent
+from funnel.kernels._book import TAIL, bulk_error, bulk_exponent, ripple
 from funnel.kernels._law import CELLS, Law, step_law
 from funnel.kernels._wins import poisson_binomial
 
@@ -97,20 +96,20 @@ def lattice_law(book: Book, low: float, high: float) -> Law:
     cut = low > 0.0 or high < book.total
     cell, exact = book.unit, book.on_steps(high - low)
     if not exact:
-        cell = (high - low) / (CELLS - 2 * MARGIN)
+        cell = (high - low) / (CELLS - 2 * MARGIN - 2)
         low, high = low - MARGIN * cell, high + MARGIN * cell
     cells = 1 << (int(np.ceil((high - low) / cell - 1e-6)) + 1).bit_length()
-    known = _Grid(cell, cells, exact)
-    origin, pmf = _circle(book, known)
+    grid = _Grid(cell, cells, exact)
+    origin, pmf, missed = _circle(book, grid)
     index = np.arange(cells) + int(np.floor((low - origin) / cell + 1e-9))
-    shift = 0.0 if exact else _shift(book, known)
+    shift = 0.0 if exact else _shift(book, grid)
     return step_law(
         "lattice",
         book.constant + origin + cell * index,
         pmf[index % cells],
         book.cumulants,
         bounds=book.bounds,
-        error=1e-13 + 4.0 * TAIL * cut + SLIP * (shift > 0.0) + _bulk_error(book),
+        error=1e-13 + 4.0 * TAIL * cut + SLIP * (shift > 0.0) + missed,
         shift=shift,
     )
 
@@ -139,27 +138,32 @@ class _Grid(NamedTuple):
         return low + np.bincount((below + 1) % self.cells, mass * part, minlength=self.cells)
 
 
-def _circle(book: Book, grid: _Grid) -> tuple[float, FloatArray]:
-    """Return the origin above the constant, and the mass on the circle counted from there."""
+def _circle(book: Book, grid: _Grid) -> tuple[float, FloatArray, float]:
+    """Return the origin above the constant, the mass counted from there, and what it misses."""
     several = book.count > SEVERAL
     rare = (book.p <= UNLIKELY) & several
     usual = (book.p >= 1.0 - UNLIKELY) & several
     origin, pmf = _shift_add(book, ~rare & ~usual, grid)
     if not (several or book.bulk.total or len(book.unknown.p)):
-        return origin, pmf
+        return origin, pmf, 0.0
     odds = book.p / (1.0 - book.p)
     log = _log_measure(book.a[rare], odds[rare], grid)
     log += _log_measure(-book.a[usual], 1.0 / odds[usual], grid)
     phi = np.exp(np.fft.rfft(log) - log.sum()) * np.fft.rfft(pmf)
     if len(book.unknown.p):
         phi *= _unknown_factor(book, grid)
-    mean = book.bulk.cumulants[0]
+    origin += float(book.a[usual].sum())
+    missed = 0.0
     if book.bulk.total:
-        moved = float(np.rint(mean / grid.cell) * grid.cell if grid.exact else mean)
-        u = 2.0 * np.pi / (grid.cell * grid.cells) * np.arange(len(phi))
-        phi *= np.exp(bulk_exponent(book, u) - 1j * u * moved).conj()
+        mean = float(book.bulk.cumulants[0])
+        moved = float(np.rint(mean / grid.cell)) * grid.cell if grid.exact else mean
+        step = 2.0 * np.pi / (grid.cell * grid.cells)
+        u = step * np.arange(len(phi))
+        bulk = np.exp(bulk_exponent(book, u) - 1j * u * moved).conj()
+        missed = ripple(book) + bulk_error(book, u[1:], step, phi[1:], bulk[1:])
+        phi *= bulk
         origin += moved
-    return origin + float(book.a[usual].sum()), np.fft.irfft(phi, grid.cells)
+    return origin, np.fft.irfft(phi, grid.cells), missed
 
 
 def _shift_add(book: Book, which: BoolArray, grid: _Grid) -> tuple[float, FloatArray]:
@@ -177,7 +181,8 @@ def _shift_add(book: Book, which: BoolArray, grid: _Grid) -> tuple[float, FloatA
         moved, gone = pmf[:used] * nearly, pmf[:used] * fully
         pmf[:used] *= stay
         _add_turned(pmf, moved, near % grid.cells)
-        _add_turned(pmf, gone, far % grid.cells)
+        if fully:
+            _add_turned(pmf, gone, far % grid.cells)
         top += far
     return origin, pmf
 
@@ -239,12 +244,3 @@ def _shift(book: Book, grid: _Grid) -> float:
     level = np.log(2.0 / SLIP)
     cells = level / 3.0 + np.sqrt((level / 3.0) ** 2 + 2.0 * level * variance)
     return float(min(cells, book.count) * grid.cell)
-
-
-def _bulk_error(book: Book) -> float:
-    """Return what the cumulants above the fourth and the unit of the bulk may contribute."""
-    if not book.bulk.total:
-        return 0.0
-    # The integral of exp(-v^2 / 2) v^4 / (100 pi), times the ratio to the third.
-    ratio = book.bulk.largest / np.sqrt(book.bulk.cumulants[1])
-    return float(0.012 * ratio**3) + ripple(book)

@@ -9,9 +9,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from funnel.typing import BoolArray, FloatArray
+    from funnel.typing import FloatArray, IntArray
 
-__all__ = ["Law", "cdf", "mix", "quantile", "step_law", "survival", "total_cumulants"]
+__all__ = ["Law", "cdf", "mix", "moved", "quantile", "step_law", "survival", "total_cumulants"]
 
 TIE = 1e-12
 """Amounts closer than this, relative to the range of the law, are one amount."""
@@ -23,9 +23,9 @@ CELLS = 65_536
 class Law(NamedTuple):
     """A distribution of money, either of steps or smooth.
 
-    The true distribution function F lies between ``cdf(law, x - shift) - error`` and
-    ``cdf(law, x + shift) + error``: proven for steps, and for a smooth law estimated
-    from what its series leaves out.
+    The true distribution function F(x) lies between ``cdf(law, x - shift) - error`` and
+    ``cdf(law, x + shift) + error``. This is a bound where every deal was kept exactly and
+    enumerated or convolved; otherwise it is an estimate from what a series leaves out.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Law(NamedTuple):
     cumulants : FloatArray
         (4,) exact mean, variance, third and fourth cumulant.
     support : FloatArray
-        (g,) increasing values: the atoms of a law of steps, equidistant nodes of a smooth one.
+        (g,) increasing values: the atoms of a law of steps, the nodes of a smooth one.
     cumulative : FloatArray
         (g,) probability of a value up to and including each point of the support.
     density : FloatArray
@@ -77,9 +77,7 @@ def step_law(
     return Law(method, error, shift, lower, upper, cumulants, values, cumulative, np.empty(0))
 
 
-def merge_ties(
-    values: FloatArray, mass: FloatArray, width: float
-) -> tuple[FloatArray, FloatArray]:
+def merge_ties(values: FloatArray, mass: FloatArray, width: float) -> tuple[FloatArray, FloatArray]:
     """Merge values (sorted) closer than `width`, and drop those without mass."""
     values, mass = values[mass > 0.0], mass[mass > 0.0]
     first = np.flatnonzero(np.diff(values, prepend=-np.inf) > width)
@@ -211,9 +209,12 @@ def mix(laws: Sequence[Law], weights: FloatArray) -> Law:
     error = float(sum(weight * law.error for law, weight in zip(laws, weights, strict=True)))
     cumulants = _mixed_cumulants(np.stack([law.cumulants for law in laws]), weights)
     if all(law.density.size for law in laws):
-        grid = _shared_grid(laws)
-        cumulative = np.tensordot(weights, np.stack([cdf(law, grid) for law in laws]), 1)
-        density = np.tensordot(weights, np.stack([_hermite(law, grid)[1] for law in laws]), 1)
+        grid = _shared_nodes(laws)
+        cumulative, density = np.zeros(len(grid)), np.zeros(len(grid))
+        for law, weight in zip(laws, weights, strict=True):
+            value, slope = _hermite(law, grid)
+            cumulative += weight * value
+            density += weight * slope
         shift = max(law.shift for law in laws)
         return Law("mixture", error, shift, *bounds, cumulants, grid, cumulative, density)
     steps = [_as_steps(law) for law in laws]
@@ -228,6 +229,16 @@ def mix(laws: Sequence[Law], weights: FloatArray) -> Law:
     shift = max(law.shift for law in steps)
     return step_law(
         "mixture", values[order], mass[order], cumulants, bounds=bounds, error=error, shift=shift
+    )
+
+
+def moved(law: Law, amount: float) -> Law:
+    """Return the law with an amount added."""
+    return law._replace(
+        lower=law.lower + amount,
+        upper=law.upper + amount,
+        cumulants=total_cumulants(amount, law.cumulants),
+        support=law.support + amount,
     )
 
 
@@ -254,12 +265,11 @@ def _smooth_cdf(law: Law, x: FloatArray) -> FloatArray:
     return np.where(x < law.support[0], 0.0, np.where(x >= law.support[-1], 1.0, values))
 
 
-def _cell(law: Law, index: FloatArray | BoolArray) -> tuple[FloatArray, ...]:
-    """Return value and slope (per cell width) at both ends of each cell."""
-    cells = np.asarray(index, dtype=np.intp)
-    width = law.support[1] - law.support[0]
-    left, right = law.cumulative[cells], law.cumulative[cells + 1]
-    return left, right, law.density[cells] * width, law.density[cells + 1] * width
+def _cell(law: Law, index: IntArray) -> tuple[FloatArray, ...]:
+    """Return the width of each cell, and value and slope per width at its ends."""
+    width = law.support[index + 1] - law.support[index]
+    left, right = law.cumulative[index], law.cumulative[index + 1]
+    return width, left, right, law.density[index] * width, law.density[index + 1] * width
 
 
 def _cubic(ends: tuple[FloatArray, ...], t: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -273,47 +283,46 @@ def _cubic(ends: tuple[FloatArray, ...], t: FloatArray) -> tuple[FloatArray, Flo
 
 def _hermite(law: Law, x: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return distribution function and density at x, by cubic Hermite interpolation."""
-    last = len(law.support) - 2
-    width = law.support[1] - law.support[0]
-    position = np.clip((x - law.support[0]) / width, 0.0, last + 1.0)
-    cell = np.minimum(np.floor(position), last)
-    value, slope = _cubic(_cell(law, cell), position - cell)
+    index = np.clip(np.searchsorted(law.support, x, "right") - 1, 0, len(law.support) - 2)
+    width, *ends = _cell(law, index)
+    value, slope = _cubic(tuple(ends), np.clip((x - law.support[index]) / width, 0.0, 1.0))
     inside = (x >= law.support[0]) & (x <= law.support[-1])
     return value, np.where(inside, slope / width, 0.0)
 
 
 def _smooth_quantile(law: Law, q: FloatArray) -> FloatArray:
     """Invert the interpolated distribution function: find the cell, then Newton's method."""
-    width = law.support[1] - law.support[0]
-    cell = np.clip(np.searchsorted(law.cumulative, q) - 1, 0, len(law.support) - 2)
-    ends = _cell(law, cell)
+    index = np.clip(np.searchsorted(law.cumulative, q) - 1, 0, len(law.support) - 2)
+    width, *ends = _cell(law, index)
     rise = np.maximum(ends[1] - ends[0], np.finfo(np.float64).tiny)
     t = np.clip((q - ends[0]) / rise, 0.0, 1.0)
     for _ in range(4):
-        value, slope = _cubic(ends, t)
+        value, slope = _cubic(tuple(ends), t)
         step = np.divide(value - q, slope, out=np.zeros_like(t), where=slope > 0.0)
         t = np.clip(t - step, 0.0, 1.0)
-    return law.support[cell] + t * width
+    return np.asarray(law.support[index] + t * width)
 
 
-def _shared_grid(laws: Sequence[Law]) -> FloatArray:
-    """Return nodes over the range of all laws, as fine as those of the finest."""
-    start = min(law.support[0] for law in laws)
-    stop = max(law.support[-1] for law in laws)
-    width = min(law.support[1] - law.support[0] for law in laws)
-    return np.linspace(start, stop, min(int(np.ceil((stop - start) / width)), CELLS) + 1)
+def _shared_nodes(laws: Sequence[Law]) -> FloatArray:
+    """Return the nodes of all laws, or as many over their range when these are too many."""
+    nodes = np.unique(np.concatenate([law.support for law in laws]))
+    return nodes if len(nodes) <= CELLS else np.linspace(nodes[0], nodes[-1], CELLS)
 
 
 def _as_steps(law: Law) -> Law:
-    """Return a law of steps, a smooth one cut into cells."""
+    """Return a law of steps, each cell of a smooth one cut into pieces."""
     if not law.density.size:
         return law
-    width = (law.support[-1] - law.support[0]) / CELLS
-    edges = law.support[0] + width * np.arange(1, CELLS + 1)
+    pieces = max(CELLS // len(law.support), 1)
+    count = pieces * (len(law.support) - 1) + 1
+    edges = np.interp(np.arange(count) / pieces, np.arange(len(law.support)), law.support)
+    cumulative = cdf(law, edges)
+    width = np.diff(edges)
+    filled = np.diff(cumulative) > 1e-12 / count
     return law._replace(
-        support=edges - 0.5 * width,
-        cumulative=cdf(law, edges),
-        shift=law.shift + 0.5 * width,
+        support=edges[1:] - 0.5 * width,
+        cumulative=cumulative[1:],
+        shift=law.shift + 0.5 * float(width[filled].max()),
         density=np.empty(0),
     )
 

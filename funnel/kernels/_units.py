@@ -84,14 +84,21 @@ def _real_divisor(chunks: Iterable[FloatArray]) -> float:
     unit, largest = 0.0, 0.0
     for chunk in chunks:
         largest = max(largest, float(chunk.max(initial=0.0)))
-        if largest == 0.0:
-            continue
-        rest = chunk if unit == 0.0 else np.abs(chunk - unit * np.rint(chunk / unit))
-        while (left := rest[rest > 1e-11 * largest]).size:
+        # Remainders of remainders lose digits, so that the search is wide and the proof narrow.
+        rest = _remainder(chunk, unit) if unit else chunk
+        while (left := rest[rest > 1e-9 * largest]).size:
             unit = float(left.min())
             if unit < FINEST * largest:
                 return 0.0
-            # Every multiple sharpens the unit, the largest one most.
-            rest = np.abs(chunk - unit * np.rint(chunk / unit))
-        unit = largest / max(np.rint(largest / unit), 1.0)
+            rest = _remainder(chunk, unit)
+        if unit:
+            # The largest multiple tells the unit best.
+            unit = largest / float(np.rint(largest / unit))
+            if _remainder(chunk, unit).max(initial=0.0) > 1e-12 * largest:
+                return 0.0
     return unit
+
+
+def _remainder(a: FloatArray, unit: float) -> FloatArray:
+    """Return how far each amount is from the nearest multiple of the unit."""
+    return np.abs(a - unit * np.rint(a / unit))

@@ -29,13 +29,13 @@ from funnel.kernels._cumulants import (
     grouped_deal_cumulants,
 )
 from funnel.kernels._lattice import enumerated_law, lattice_law
-from funnel.kernels._law import CELLS, Law, cdf, mix, quantile, step_law, survival
+from funnel.kernels._law import CELLS, Law, cdf, mix, moved, quantile, survival
 from funnel.kernels._units import common_unit
 from funnel.kernels._wins import poisson_binomial
 
 if TYPE_CHECKING:
     from funnel.kernels._book import Book
-    from funnel.typing import FloatArray
+    from funnel.typing import FloatArray, IntArray
 
 __all__ = [
     "SMALL_BOOK",
@@ -57,6 +57,10 @@ __all__ = [
     "summarize_bulk",
     "survival",
 ]
+
+MANY_WHALES, FAR = 4, 0.05
+"""Up to this many deals are taken apart when the others' standard deviation is that small a part
+of the whole."""
 
 FEW = 64
 """Beyond this many deals the cosine series is tried before the lattice."""
@@ -133,9 +137,10 @@ def law(
 
     Notes
     -----
-    Up to 2^16 outcomes are enumerated. Small books, and those in which a few deals matter too much
-    for a series to converge, are convolved on a lattice: exact where amounts are multiples of a
-    common unit. All others go by a cosine series of the characteristic function.
+    Up to 2^16 outcomes are enumerated. Most other books go by a cosine series of the characteristic
+    function. Where it would converge too slowly, up to four deals that dwarf all others are taken
+    apart, and what is left is convolved on a lattice, as are small books. Lattice and series are
+    exact where amounts are multiples of a common unit that is not too small.
 
     Examples
     --------
@@ -145,16 +150,6 @@ def law(
     ('cos', [4800.0, 5200.0])
     """
     book = fold(constant, p, a, bulk, unknown)
-    if not book.total:
-        values = np.array([book.constant])
-        return step_law(
-            "enumeration",
-            values,
-            np.ones(1),
-            book.cumulants,
-            bounds=book.bounds,
-            error=0.0,
-        )
     if not book.bulk.total and _outcomes(book) <= np.log2(CELLS):
         return enumerated_law(book)
     low, high = window(book)
@@ -163,9 +158,33 @@ def law(
         found = cos_law(book, low, high)
         if found is not None:
             return found
+    if not book.on_steps(high - low) and (whales := _whales(book)).size:
+        return _given_whales(book, whales)
     return lattice_law(book, low, high)
 
 
 def _outcomes(book: Book) -> float:
     """Return the binary logarithm of the number of outcomes of a book without bulk."""
     return len(book.p) + len(book.unknown.p) * float(np.log2(1.0 + len(book.unknown.atoms)))
+
+
+def _whales(book: Book) -> IntArray:
+    """Return the few deals beside which the spread of all others is small, if there are any."""
+    variance = book.p * (1.0 - book.p) * book.a**2
+    order = np.argsort(-variance)[:MANY_WHALES]
+    rest = book.cumulants[1] - np.cumsum(variance[order])
+    few = np.flatnonzero(rest < FAR**2 * book.cumulants[1])
+    return order[: few[0] + 1] if few.size else order[:0]
+
+
+def _given_whales(book: Book, whales: IntArray) -> Law:
+    """Return the mixture, over the outcomes of a few deals, of the law of the others."""
+    others = np.ones(len(book.p), dtype=np.bool_)
+    others[whales] = False
+    rest = law(book.constant, book.p[others], book.a[others], bulk=book.bulk, unknown=book.unknown)
+    offsets, mass = np.zeros(1), np.ones(1)
+    for p, amount in zip(book.p[whales], book.a[whales], strict=True):
+        offsets = np.append(offsets, offsets + amount)
+        mass = np.append(mass * (1.0 - p), mass * p)
+    mixed = mix([moved(rest, offset) for offset in offsets], mass)
+    return mixed._replace(cumulants=book.cumulants)

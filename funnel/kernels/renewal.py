@@ -63,9 +63,12 @@ def conditional_wins(
 ) -> FloatArray:
     """(s, t, d), (), (f, h + 1), (a,), (k,) -> (a, s, k): chance to win, given the age reached.
 
-    For deals that have survived their day of age `ages` (ascending): the next day is that of age
-    + 1. Backward in age, ``W(a, h) = h_won(a+1) + sum_j h_j(a+1) W0_j(h-1) + (1 - h(a+1))
-    For deals that have survived their day of age `ages` (ascending), so that the next day is age + 1.
+    For deals that have survived their day of age `ages` (ascending), so that the next day is that
+    of age + 1. Backward in age, without dividing by a survival that may be tiny::
+
+        W(a, h) = h_won(a+1) + sum_j h_j(a+1) W0_j(h-1) + (1 - h(a+1)) W(a+1, h-1)
+
+    Beyond the grid the last hazards hold.
 
     Parameters
     ----------
