@@ -1,11 +1,12 @@
 """Forecasters and forecasts: distributions of what is booked in each period."""
 
+from funnel.forecasting._rows import ForecastDeals
 from funnel.forecasting._tables import LargestDeals, RollUp
 from funnel.forecasting.amounts import Amounts
 from funnel.forecasting.api import forecast
 from funnel.forecasting.base import FittedForecaster, Forecaster
 from funnel.forecasting.deals import DealForecaster, FittedDealForecaster
-from funnel.forecasting.forecast import Forecast, ForecastDeals
+from funnel.forecasting.forecast import Forecast
 
 __all__ = [
     "Amounts",

@@ -11,6 +11,7 @@ from funnel._display import html_table, money, percent, text_table
 from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import to_date
 from funnel.errors import ValidationError
+from funnel.forecasting._rows import PARTS
 from funnel.kernels.labels import texts
 from funnel.stages import ForecastCategory
 
@@ -136,11 +137,11 @@ def largest(forecast: Forecast, n: int) -> LargestDeals:
     """Rank the deals by their contribution to the expected money."""
     if isinstance(n, bool) or n < 1:
         raise ValidationError.from_value("n", "must be a whole number >= 1", n, "")
-    chance = np.minimum(forecast.deals.chance.sum(axis=1), 1.0)
-    amount = forecast.deals.amount
+    chance, amount = forecast.deals.within, forecast.deals.amount
     expected = chance * np.where(np.isnan(amount), forecast.unknown.mean, amount)
-    rows = np.lexsort((np.arange(len(expected)), -expected))[:n]
-    rows = rows[expected[rows] > 0.0]
+    single = np.where(forecast.deals.is_new, -1.0, expected)
+    rows = np.lexsort((np.arange(len(single)), -single))[:n]
+    rows = rows[(expected[rows] > 0.0) & ~forecast.deals.is_new[rows]]
     total = float(expected.sum())
     return LargestDeals(
         forecast.deals.ids[rows],
@@ -157,11 +158,11 @@ def roll_up(forecast: Forecast, *, cumulative: bool) -> RollUp:
     position = {category: row for row, category in enumerate(ORDER)}
     lookup = np.array([*(position.get(category, -1) for category in ForecastCategory), len(ORDER)])
     row = lookup[deals.category]
-    open_ = forecast.deals.part == 1
+    open_ = deals.part == PARTS.index("open")
     inside = open_ & (deals.promised >= 0) & (row >= 0)
     key = row[inside] * k + deals.promised[inside]
     mean = np.where(np.isnan(deals.amount), forecast.unknown.mean, deals.amount)[inside]
-    chance = np.minimum(deals.chance[inside].sum(axis=1), 1.0)
+    chance = deals.within[inside]
     size = (len(ORDER) + 1) * k
 
     def table(weights: FloatArray | None) -> np.ndarray[Any, Any]:
@@ -227,7 +228,8 @@ def _cells(forecast: Forecast, target: float | None) -> tuple[list[str], list[li
     columns = to_columns(forecast, target)
     shown: dict[str, list[str]] = {}
     for name, values in columns.items():
-        if name in {"start", "end", "sd"}:
+        empty = name in {"reopened", "new"} and not values.any()
+        if name in {"start", "end", "sd"} or empty:
             continue
         if name == "probability":
             shown[f"P(>= {money(float(target or 0.0))})"] = [

@@ -9,8 +9,9 @@ import numpy as np
 
 from funnel.calendars import Horizon, to_date
 from funnel.errors import InsufficientDataError, LeakError, ValidationError
+from funnel.forecasting._rows import PARTS, ForecastDeals
 from funnel.forecasting.amounts import Amounts, amounts_of, summarize_amounts
-from funnel.forecasting.forecast import Forecast, ForecastDeals
+from funnel.forecasting.forecast import Forecast
 from funnel.models import FittedModel, StageModel, registry
 from funnel.stages import Outcome
 from funnel.summary import summarize
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
-    from funnel.typing import BoolArray, FloatArray
+    from funnel.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["DealForecaster", "FittedDealForecaster"]
 
@@ -145,11 +146,8 @@ class FittedDealForecaster:
         pipeline.require(*self.model.needs)
         columns = (by,) if isinstance(by, str) else tuple(by)
         keys, group = pipeline.groups(columns)
-        is_open = pipeline.outcome == Outcome.OPEN
-        period = horizon.period_of(pipeline.closed_on)
-        won = pipeline.outcome == Outcome.WON
-        booked = won & (period >= 0)
-        counted = np.flatnonzero(booked | is_open)
+        chance, part = _chances(self.model, pipeline, horizon)
+        counted = np.flatnonzero(part >= 0)
         unknown = self.amounts if self.amounts is not None else amounts_of(pipeline)
         nameless = np.isnan(pipeline.amount[counted])
         if np.any(nameless) and not len(unknown.atoms):
@@ -158,19 +156,16 @@ class FittedDealForecaster:
             )
             remedy = "Give amounts; amount=1 for every deal counts deals."
             raise InsufficientDataError(what, needed=1, found=0, remedy=remedy)
-        chance = np.zeros((len(counted), len(horizon)), order="F")
-        placed = np.flatnonzero(booked[counted])
-        chance[placed, period[counted[placed]]] = 1.0
-        chance[is_open[counted]] = _chances(self.model, pipeline.select(is_open), horizon)
         deals = ForecastDeals(
             ids=pipeline.ids[counted],
-            chance=chance,
+            chance=np.asfortranarray(chance[counted]),
             amount=pipeline.amount[counted],
-            part=is_open[counted].astype(np.int8),
+            part=part[counted],
             group=group[counted],
             category=pipeline.category[counted],
             promised=horizon.period_of(pipeline.expected_close)[counted],
         )
+        won = pipeline.outcome == Outcome.WON
         notes = _notes(
             self.model, pipeline, won & (pipeline.closed_on == NO_DAY), nameless, unknown
         )
@@ -187,16 +182,33 @@ class FittedDealForecaster:
         )
 
 
-def _chances(model: FittedModel, pipeline: Pipeline, horizon: Horizon) -> FloatArray:
-    """(n,) open deals -> (n, k): W(end - 1) - W(max(start - 1, as_of)) for each period."""
+def _chances(
+    model: FittedModel, pipeline: Pipeline, horizon: Horizon
+) -> tuple[FloatArray, IntArray]:
+    """(n,) -> (n, k), (n,): chances by period, and the part of each deal (-1: not in the forecast).
+
+    Won deals are certain in the period of their closing day; for open and lost ones the chance is
+    W(end - 1) - W(max(start - 1, as_of)). Lost deals that cannot come back are left out.
+    """
+    chance = np.zeros((len(pipeline), len(horizon)))
+    part = np.full(len(pipeline), -1, dtype=np.int8)
+    period = horizon.period_of(pipeline.closed_on)
+    booked = np.flatnonzero((pipeline.outcome == Outcome.WON) & (period >= 0))
+    chance[booked, period[booked]] = 1.0
+    part[booked] = PARTS.index("booked")
     days = horizon.edges.astype(np.int64) - 1
     ahead = days > pipeline.as_of
     dates = days[ahead].astype("datetime64[D]")
-    won_by = np.zeros((len(pipeline), len(days)))
-    for begin in range(0, len(pipeline) if len(dates) else 0, CHUNK):
-        some = np.arange(begin, min(begin + CHUNK, len(pipeline)))
-        won_by[begin : begin + CHUNK, ahead] = model.win_curve(pipeline.select(some), dates)
-    return np.diff(won_by, axis=1)
+    for outcome, name in ((Outcome.OPEN, "open"), (Outcome.LOST, "reopened")):
+        rows = np.flatnonzero(pipeline.outcome == outcome)
+        for begin in range(0, len(rows) if len(dates) else 0, CHUNK):
+            some = rows[begin : begin + CHUNK]
+            won_by = np.zeros((len(some), len(days)))
+            won_by[:, ahead] = model.win_curve(pipeline.select(some), dates)
+            chance[some] = np.diff(won_by, axis=1)
+        part[rows] = PARTS.index(name)
+    part[(part == PARTS.index("reopened")) & ~chance.any(axis=1)] = -1
+    return chance, part
 
 
 def _notes(

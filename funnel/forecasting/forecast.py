@@ -12,56 +12,20 @@ import numpy as np
 from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import Horizon, to_date
 from funnel.errors import UnknownColumnError, ValidationError
-from funnel.forecasting import _tables
+from funnel.forecasting import _laws, _tables
+from funnel.forecasting._rows import PARTS
 from funnel.kernels import compound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from funnel.forecasting._rows import ForecastDeals
     from funnel.forecasting._tables import LargestDeals, RollUp
     from funnel.forecasting.amounts import Amounts
     from funnel.kernels.compound import Law
-    from funnel.typing import FloatArray, IntArray, StringArray
+    from funnel.typing import FloatArray
 
-__all__ = ["PARTS", "Forecast", "ForecastDeals"]
-
-PARTS = ("booked", "open")
-"""What a forecast is made of: deals won already, and deals open at `as_of`."""
-
-
-@attrs.frozen(eq=False)
-class ForecastDeals:
-    """The deals behind a forecast, one row each.
-
-    Parameters
-    ----------
-    ids : (n,) str
-        Deals.
-    chance : (n, k) float64
-        Chance that the deal is booked in each period; 1 in one period for a booked deal.
-    amount : (n,) float64
-        Major units; NaN unknown.
-    part, group : (n,) int
-        Positions in `PARTS` and in the keys of the forecast.
-    category : (n,) int8
-        Position in ``tuple(ForecastCategory)``, -1 none.
-    promised : (n,) int32
-        Period that the expected close falls into, -1 none.
-    """
-
-    ids: StringArray
-    chance: FloatArray
-    amount: FloatArray
-    part: IntArray
-    group: IntArray
-    category: IntArray
-    promised: IntArray
-
-    def select(self, rows: Any) -> ForecastDeals:  # noqa: ANN401 - a mask or positions
-        """Return some of the deals."""
-        return ForecastDeals(
-            *(getattr(self, field.name)[rows] for field in attrs.fields(type(self)))
-        )
+__all__ = ["Forecast"]
 
 
 @attrs.frozen(eq=False, repr=False, slots=False)
@@ -69,9 +33,10 @@ class Forecast:
     """What will be booked in each period of a horizon, as a distribution.
 
     The deals are independent of one another given the forecaster; each is booked in a period with
-    its chance, for its amount (or, where that is unknown, for an amount drawn from won deals). The
-    distribution is exact for small books (see `method` and `error`), and every selection
-    (`parts`, `group`, `total`) has a distribution of its own: quantiles are never added up.
+    its chance, for its amount (or, where that is unknown, for an amount drawn from won deals). New
+    deals come in Poisson numbers whose level is shared (`dispersion`). The distribution is exact
+    for small books (see `method` and `error`), and every selection (`parts`, `group`, `total`) has
+    a distribution of its own: quantiles are never added up.
 
     Parameters
     ----------
@@ -91,6 +56,8 @@ class Forecast:
         The distribution for unknown amounts.
     model : str
         What made it.
+    dispersion : float
+        Variance of a factor, Gamma with mean 1, that all new deals of the horizon share.
     notes : tuple of str
         Assumptions, and deals that were left out or treated in a special way.
 
@@ -119,7 +86,40 @@ class Forecast:
     deals: ForecastDeals
     unknown: Amounts
     model: str
+    dispersion: float = 0.0
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_moments(
+        cls,
+        horizon: Horizon,
+        as_of: int,
+        currency: str,
+        *,
+        by: tuple[str, ...],
+        keys: tuple[tuple[str, ...], ...],
+        booked: FloatArray,
+        mean: FloatArray,
+        variance: FloatArray,
+        model: str,
+        notes: tuple[str, ...] = (),
+    ) -> Forecast:
+        """Return a forecast of totals, for forecasters that do not look at deals.
+
+        Parameters
+        ----------
+        booked, mean, variance : (g, k) float64
+            Money booked so far, and mean and variance of what is still to come, by group and
+            period.
+
+        Notes
+        -----
+        What is to come is a Poisson number, with mean ``mean**2 / variance``, of deals of the size
+        ``variance / mean``: mean and variance are exact, and money is never negative. Periods and
+        groups are independent. A variance of 0 makes the money certain.
+        """
+        deals, no_amounts = _laws.from_moments(booked, mean, variance, model)
+        return cls(horizon, as_of, currency, by, keys, deals, no_amounts, model, 0.0, notes)
 
     # -- moments ---------------------------------------------------------------------------------
 
@@ -139,8 +139,9 @@ class Forecast:
         """Standard deviation of the booked money by period, (k,)."""
         amount, chance = self.deals.amount, self.deals.chance
         square = np.where(np.isnan(amount), self.unknown.square, amount**2)
-        variance = square @ chance - self._mean**2 @ chance**2
-        return np.sqrt(np.maximum(variance, 0.0))
+        certain = np.where(self.deals.is_new, 0.0, self._mean**2)  # the number of new deals varies
+        shared = self.dispersion * (np.where(self.deals.is_new, self._mean, 0.0) @ chance) ** 2
+        return np.sqrt(np.maximum(square @ chance - certain @ chance**2 + shared, 0.0))
 
     @property
     def expected_wins(self) -> FloatArray:
@@ -152,14 +153,10 @@ class Forecast:
     @functools.cached_property
     def _laws(self) -> tuple[Law, ...]:
         """The distribution of each period."""
-        known = ~np.isnan(self.deals.amount)
-        amount = self.deals.amount[known]
-        laws = []
-        for period in range(len(self.horizon)):
-            chance = self.deals.chance[:, period]
-            drawn = compound.Unknown(chance[~known], self.unknown.atoms, self.unknown.weights)
-            laws.append(compound.deal_law(0.0, chance[known], amount, unknown=drawn))
-        return tuple(laws)
+        return tuple(
+            _laws.law(self.deals, period, self.unknown, self.dispersion)
+            for period in range(len(self.horizon))
+        )
 
     @property
     def method(self) -> tuple[str, ...]:
@@ -256,9 +253,8 @@ class Forecast:
 
     def total(self) -> Forecast:
         """Return the forecast of the whole horizon as one period."""
-        whole = self.deals.chance.sum(axis=1, keepdims=True)
         promised = np.where(self.deals.promised >= 0, 0, -1).astype(np.int32)
-        deals = attrs.evolve(self.deals, chance=np.minimum(whole, 1.0), promised=promised)
+        deals = attrs.evolve(self.deals, chance=self.deals.within[:, None], promised=promised)
         return attrs.evolve(self, horizon=self.horizon.whole(), deals=deals)
 
     def largest(self, n: int = 10) -> LargestDeals:
@@ -285,8 +281,8 @@ class Forecast:
     def to_columns(self, *, target: float | None = None) -> dict[str, np.ndarray[Any, Any]]:
         """Return one row for each group and period, the groups' totals and the grand total last.
 
-        Columns: the `by` columns, ``period``, ``start``, ``end``, ``booked``, ``open``,
-        ``expected``, ``sd``, ``p10``, ``p50``, ``p90`` and, with a `target`, ``probability``.
+        Columns: the `by` columns, ``period``, ``start``, ``end``, the parts, ``expected``,
+        ``sd``, ``p10``, ``p50``, ``p90`` and, with a `target`, ``probability``.
         """
         return _tables.to_columns(self, target)
 

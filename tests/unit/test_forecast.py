@@ -6,6 +6,7 @@ import json
 import attrs
 import numpy as np
 import pytest
+from scipy import stats
 
 import funnel as fn
 from funnel.errors import (
@@ -15,7 +16,8 @@ from funnel.errors import (
     UnknownColumnError,
     ValidationError,
 )
-from funnel.forecasting import Amounts, FittedForecaster, Forecaster
+from funnel.forecasting import Amounts, FittedForecaster, ForecastDeals, Forecaster
+from funnel.forecasting._rows import PARTS
 from funnel.forecasting.amounts import amounts_of, summarize_amounts
 from funnel.models.textbook import Textbook
 
@@ -315,3 +317,84 @@ def test_atoms_are_what_they_say():
     """Mean and mean square of a distribution of two atoms."""
     two = Amounts(np.array([10.0, 20.0]), np.array([0.5, 0.5]))
     assert (15.0, 250.0) == (two.mean, two.square)
+
+
+def rows(chance, amount, part):
+    """Deals of a forecast by hand."""
+    n = len(amount)
+    return ForecastDeals(
+        ids=np.array([f"R{i}" for i in range(n)], dtype=object),
+        chance=np.array(chance, dtype=float),
+        amount=np.array(amount, dtype=float),
+        part=np.array([PARTS.index(name) for name in part], dtype=np.int8),
+        group=np.zeros(n, dtype=np.int32),
+        category=np.full(n, -1, dtype=np.int8),
+        promised=np.full(n, -1, dtype=np.int32),
+    )
+
+
+def by_hand(deals, dispersion=0.0, periods=1):
+    """A forecast of given rows."""
+    horizon = fn.Horizon.months("2026-07-01", periods)
+    none = Amounts(np.empty(0), np.empty(0))
+    return fn.Forecast(horizon, 20634, "", (), ((),), deals, none, "hand", dispersion)
+
+
+def test_new_deals_come_in_poisson_numbers():
+    """2.5 deals of 10: P(k wins) = e^-2.5 2.5^k / k!, against scipy's Poisson law."""
+    found = by_hand(rows([[2.5]], [10.0], ["new"]))
+    assert pytest.approx(25.0) == found.expected[0]
+    assert pytest.approx(np.sqrt(250.0)) == found.sd[0]
+    law = stats.poisson(2.5)
+    for k in (0, 1, 3, 6):
+        # Split into chances of 0.02, the number is binomial: Le Cam's bound is 2.5 x 0.02.
+        assert pytest.approx(law.sf(k - 1), abs=0.01) == found.probability_of(10.0 * k)[0]
+
+
+def test_new_deals_share_a_factor():
+    """Gamma-mixed Poisson is negative binomial: variance 25 + 0.2 x 25^2, and its tail."""
+    found = by_hand(rows([[25.0]], [1.0], ["new"]), dispersion=0.2)
+    assert pytest.approx(np.sqrt(25.0 + 0.2 * 625.0)) == found.sd[0]
+    law = stats.nbinom(5.0, 5.0 / 30.0)
+    for k in (5, 15, 25, 45):
+        assert pytest.approx(law.sf(k - 1), abs=0.02) == found.probability_of(float(k))[0]
+
+
+def test_new_deals_are_no_single_deals():
+    """They add up over periods beyond one, and are not among the largest deals."""
+    found = by_hand(rows([[3.0, 4.0], [0.5, 0.2]], [10.0, 20.0], ["new", "open"]), periods=2)
+    assert pytest.approx([84.0]) == found.total().expected
+    assert ["R1"] == found.largest().ids.tolist()
+    assert pytest.approx([30.0, 40.0]) == found.parts["new"].expected
+    assert "new" in str(found)
+    assert "reopened" not in str(found)
+
+
+def test_totals_from_moments():
+    """Mean and variance are exact by group and period; a variance of zero is certain."""
+    found = fn.Forecast.from_moments(
+        fn.Horizon.months("2026-07-01", 2),
+        20634,
+        "EUR",
+        by=("owner",),
+        keys=(("Ann",), ("Bo",)),
+        booked=np.array([[5.0, 0.0], [0.0, 0.0]]),
+        mean=np.array([[100.0, 40.0], [0.0, 50.0]]),
+        variance=np.array([[400.0, 0.0], [0.0, 2500.0]]),
+        model="run-rate",
+        notes=("a note",),
+    )
+    assert pytest.approx([105.0, 90.0]) == found.expected
+    assert pytest.approx([20.0, 50.0]) == found.sd
+    assert pytest.approx([105.0, 40.0]) == found.group("Ann").expected
+    assert pytest.approx([np.sqrt(2900.0)]) == found.total().sd
+    assert [45.0] == found.group("Ann").parts["booked"].total().expected.tolist()
+
+
+def test_lost_deals_that_come_back_are_a_part_of_their_own():
+    """The semi-Markov model sees reopenings; the parts add up to the whole."""
+    history = fn.datasets.simulate(2000, rng=7).history
+    found = fn.forecast(history, fn.Horizon.quarters("2026-04-01", 3), "semi-markov")
+    assert found.parts["reopened"].expected.sum() > 0.0
+    total = sum(part.expected for part in found.parts.values())
+    assert pytest.approx(found.expected) == total
