@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv
@@ -24,18 +25,14 @@ QUARTER = fn.Horizon.quarters("2017-10-01", 1)
 
 
 def read(folder: Path) -> fn.History:
-    """Read the deals; the list price of the product is the amount of an open deal."""
+    """Read the deals; the list price of its product is the amount of an open deal."""
     deals = csv.read_csv(folder / "sales_pipeline.csv")
-    products = csv.read_csv(folder / "products.csv")
-    price = dict(
-        zip(products["product"].to_pylist(), products["sales_price"].to_pylist(), strict=True)
-    )
-    name = deals["product"].to_pylist()
-    deals = deals.append_column(
-        "list_price", pa.array([price.get(item) for item in name], pa.float64())
-    )
+    table = csv.read_csv(folder / "products.csv")
+    price = dict(zip(table["product"].to_pylist(), table["sales_price"].to_pylist(), strict=True))
+    product = deals["product"].to_pylist()
+    listed = pa.array([price.get(name) for name in product], pa.float64())
     history = fn.io.read_deals(
-        deals,
+        deals.append_column("list_price", listed),
         funnel=FUNNEL,
         id="opportunity_id",
         stage="deal_stage",
@@ -48,16 +45,14 @@ def read(folder: Path) -> fn.History:
         entry_stage="Engaging",
         observed_until="2017-12-31",
     )
-    missing = np.flatnonzero([item not in price for item in name])
+    unlisted = np.flatnonzero([name not in price for name in product])
     findings = history.findings.add(
         "product",
-        "no such product in products.csv",
+        "not-in-products.csv",
         "left without a list price",
-        missing,
-        (name[row] for row in missing),
+        unlisted,
+        (product[row] for row in unlisted),
     )
-    import attrs
-
     return attrs.evolve(history, findings=findings)
 
 
@@ -65,13 +60,28 @@ def main(folder: Path) -> None:
     """Print the counts and findings, and a forecast beside what then happened."""
     history = read(folder)
     outcomes = fn.outcomes(history)
-    undated = 8800 - len(outcomes)
+    won, lost = outcomes.count(fn.Outcome.WON), outcomes.count(fn.Outcome.LOST)
+    undated = history.findings.count("no-date")
     print(history)
     print(
-        f"{len(outcomes) + undated:,} deals: {outcomes.count(fn.Outcome.WON):,} won, "
-        f"{outcomes.count(fn.Outcome.LOST):,} lost, {undated:,} without any date"
+        f"{len(outcomes) + undated:,} deals: {won:,} won, {lost:,} lost, "
+        f"{outcomes.count(fn.Outcome.OPEN):,} open, {undated:,} without any date"
     )
+    print(f"won value {outcomes.booked(0, outcomes.closed_on.max() + 1):,.0f}")
     print(history.findings)
+
+    pipeline = history.snapshot(CUTOFF)
+    zeros = int(np.count_nonzero(pipeline.amount == 0.0))
+    print(f"\nWhat was known on {CUTOFF}: {pipeline}")
+    print(f"amounts of 0 in that snapshot, which would tell the lost deals: {zeros}")
+    print(fn.forecast(history.until(CUTOFF), QUARTER))
+    is_open = pipeline.outcome == fn.Outcome.OPEN
+    later = history.select(~np.isin(history.ids, pipeline.ids[is_open]))
+    start, end = QUARTER.edges.tolist()
+    everything, new = outcomes.booked(start, end), fn.outcomes(later).booked(start, end)
+    print(f"\nWhat then happened in {QUARTER.labels[0]}:")
+    print(f"  won by deals open at the cutoff {everything - new:12,.0f}")
+    print(f"  won by deals that came later    {new:12,.0f}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT", "forecast"]
 
-DEFAULT = "win-rate"
+DEFAULT = "semi-markov"
 """The forecaster used where none is named."""
 
 
