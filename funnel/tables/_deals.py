@@ -11,6 +11,7 @@ from funnel.errors import ValidationError
 from funnel.kernels.labels import texts
 from funnel.opportunity import Opportunity
 from funnel.tables import _build
+from funnel.tables.schema import BLANK
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -147,3 +148,22 @@ def group(pipeline: Pipeline, by: Sequence[str]) -> tuple[tuple[tuple[str, ...],
             key.append(names[digit])
         keys.append(tuple(reversed(key)))
     return tuple(keys), inverse.astype(np.int32)
+
+
+def require(pipeline: Pipeline, names: Sequence[str]) -> None:
+    """Demand that columns or derived state are known, see `Pipeline.require`."""
+    for name in names:
+        if name in {*DAYS, *COUNTS, *STAGES, "stage"}:
+            values = getattr(pipeline, name)
+            unknown = values == (NO_DAY if name in DAYS else -1)
+        else:
+            kind = pipeline.schema.column(name).kind
+            values = pipeline.columns[name]
+            unknown = np.isnan(values) if kind == "number" else values == BLANK[kind]
+        if len(values) and np.all(unknown):
+            raise ValidationError.from_value(
+                name,
+                "is needed by the model and is unknown for every deal",
+                f"{len(values):,} unknown values",
+                f"Give {name}=, or take the pipeline from history.snapshot(day).",
+            )

@@ -11,18 +11,17 @@ import numpy as np
 
 from funnel._display import html_table
 from funnel._frames import FrameBackend, to_frame
-from funnel.calendars import to_date, to_dates, to_day
-from funnel.errors import LeakError, ValidationError
+from funnel.calendars import to_date, to_dates
 from funnel.kernels import trace
 from funnel.kernels.labels import texts
-from funnel.tables import _build
+from funnel.tables import _build, _past
 from funnel.tables.findings import Findings
 from funnel.tables.pipeline import Pipeline
-from funnel.tables.schema import BLANK, Known, Schema
 
 if TYPE_CHECKING:
     from funnel.kernels.trace import Pieces
     from funnel.stages import Funnel
+    from funnel.tables.schema import Known, Schema
     from funnel.typing import BoolArray, DateLike, DayArray, FloatArray, IntArray, StringArray
 
 __all__ = ["Feature", "History"]
@@ -252,15 +251,11 @@ class History:
         ValidationError
             When `day` is before `observed_from`.
         """
-        cut = self._observed_day(day)
+        cut = _past.observed_day(self, day)
         if cut == self.observed_until:
             return self
         keep = self.at <= cut
-        visible = self._final_visible(np.flatnonzero(keep), cut)
-        columns = {
-            name: self._blanked(name, column[keep], visible)
-            for name, column in self.columns.items()
-        }
+        columns = _past.columns_of(self, np.flatnonzero(keep), cut)
         seen = attrs.evolve(self, observed_until=cut, findings=Findings.empty())
         return _build.subset(seen, keep[self.bounds[:-1]], keep, columns)
 
@@ -286,15 +281,10 @@ class History:
         LeakError, ValidationError
             As `until`.
         """
-        cut = self.observed_until if day is None else self._observed_day(day)
+        cut = self.observed_until if day is None else _past.observed_day(self, day)
         rows = trace.last_rows(self.at, self.bounds, cut)
         deals = np.flatnonzero(rows >= 0)
         rows = rows[deals]
-        visible = self._final_visible(rows, cut)
-        columns = {
-            name: self._blanked(name, column[rows], visible)
-            for name, column in self.columns.items()
-        }
         pieces = self.pieces
         piece = pieces.of_row[rows]
         age = pieces.age[piece]
@@ -310,56 +300,14 @@ class History:
             days_in_stage=np.where(age < 0, -1, age + cut - pieces.start[piece]).astype(np.int32),
             visits=pieces.visit[piece],
             previous_stage=pieces.previous[piece],
-            furthest_stage=self._stage_of_ladder(pieces.furthest[piece]),
+            furthest_stage=_past.stage_at(self.funnel, pieces.furthest[piece]),
             pushes=self._pushes[rows],
             reopened=pieces.reopened[piece],
-            columns=columns,
+            columns=_past.columns_of(self, rows, cut),
         )
         if not features:
             return pipeline
         return pipeline.with_features(self if day is None else self.until(day), features)
-
-    def _observed_day(self, day: DateLike) -> int:
-        """Return `day` as a number after checking that it was observed."""
-        cut = to_day(day, name="day")
-        if cut > self.observed_until:
-            msg = (
-                f"the history was observed until {to_date(self.observed_until)}, so what was known "
-                f"on {to_date(cut)} cannot be said. If the log is complete to that day, say so: "
-                f"observed_until={str(to_date(cut))!r} when reading it."
-            )
-            raise LeakError(msg)
-        if cut < self.observed_from:
-            raise ValidationError.from_value(
-                "day",
-                f"must not be before observed_from ({to_date(self.observed_from)})",
-                str(day),
-                "",
-            )
-        return cut
-
-    def _final_visible(self, rows: IntArray, cut: int) -> BoolArray:
-        """(m,) -> (m,): mask of rows whose ``final`` values may be seen on day `cut`."""
-        if cut >= self.observed_until:
-            return np.ones(len(rows), dtype=np.bool_)
-        last = rows == self.bounds[1:][self.deal[rows]] - 1
-        return np.asarray(last & (self.stage[rows] == self.funnel.won_code))
-
-    def _blanked(
-        self, name: str, values: np.ndarray[Any, Any], visible: BoolArray
-    ) -> np.ndarray[Any, Any]:
-        """Blank the values of a ``final`` column where they were not known."""
-        column = self.schema.column(name)
-        if column.known == "final":
-            values = np.where(visible, values, BLANK[column.kind]).astype(values.dtype)
-        return _build.frozen(values)
-
-    def _stage_of_ladder(self, position: IntArray) -> IntArray:
-        """Turn positions on the ladder into stage codes; -1 stays."""
-        ladder = self.funnel.ladder
-        codes = np.full(int(ladder.max()) + 2, -1, dtype=np.int16)
-        codes[ladder[ladder >= 0]] = np.flatnonzero(ladder >= 0)
-        return codes[position]
 
     # -- chunks ----------------------------------------------------------------------------------
 

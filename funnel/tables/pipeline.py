@@ -16,9 +16,9 @@ from funnel.errors import CurrencyMismatchError, ValidationError
 from funnel.kernels.labels import texts
 from funnel.stages import ForecastCategory, Outcome
 from funnel.tables import _build
-from funnel.tables._deals import COUNTS, DAYS, STAGES, from_deals, group, to_deals
+from funnel.tables._deals import COUNTS, DAYS, STAGES, from_deals, group, require, to_deals
 from funnel.tables.currency import On, Rates, convert
-from funnel.tables.schema import BLANK, Column, Schema
+from funnel.tables.schema import Column, Schema
 from funnel.typing import NO_DAY, DateLike
 
 if TYPE_CHECKING:
@@ -289,23 +289,7 @@ class Pipeline:
         ValidationError
             When it is unknown for every deal.
         """
-        for name in names:
-            if name in (*DAYS, *COUNTS, *STAGES, "stage"):
-                values, blank = getattr(self, name), NO_DAY if name in DAYS else -1
-                unknown = values == blank
-            else:
-                column = self.schema.column(name)
-                values = self.columns[name]
-                unknown = (
-                    np.isnan(values) if column.kind == "number" else values == BLANK[column.kind]
-                )
-            if len(values) and np.all(unknown):
-                raise ValidationError.from_value(
-                    name,
-                    "is needed by the model and is unknown for every deal",
-                    f"{len(values):,} unknown values",
-                    f"Give {name}=, or take the pipeline from history.snapshot(day).",
-                )
+        require(self, names)
 
     # -- other tables ----------------------------------------------------------------------------
 
