@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from funnel import calendars, errors, forecasting, models, stages, tables
 from funnel.calendars import Calendar, Horizon
-from funnel.forecasting import DealForecaster, Forecast, forecast
+from funnel.forecasting import Arrivals, DealForecaster, Forecast, forecast
 from funnel.opportunity import Opportunity
 from funnel.stages import ForecastCategory, Funnel, Outcome, Stage
 from funnel.tables import History, Pipeline, outcomes, spells
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from funnel import datasets, io, testing
 
 __all__ = [
+    "Arrivals",
     "Calendar",
     "DealForecaster",
     "Forecast",

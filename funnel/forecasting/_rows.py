@@ -62,6 +62,13 @@ class ForecastDeals:
         whole = self.chance.sum(axis=1)
         return np.asarray(np.where(self.is_new, whole, np.minimum(whole, 1.0)))
 
+    def with_rows(self, more: ForecastDeals) -> ForecastDeals:
+        """Return these rows and `more` after them."""
+        names = [field.name for field in attrs.fields(type(self))]
+        return ForecastDeals(
+            *(np.concatenate((getattr(self, name), getattr(more, name))) for name in names)
+        )
+
     def select(self, rows: Any) -> ForecastDeals:  # noqa: ANN401 - a mask or positions
         """Return some of the deals."""
         return ForecastDeals(

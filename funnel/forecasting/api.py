@@ -29,7 +29,11 @@ def _resolve(
     """Look a name up, and lift a stage model."""
     found = registry.get(forecaster) if isinstance(forecaster, str) else forecaster
     if isinstance(found, StageModel):
-        return DealForecaster(found)
+        return (
+            DealForecaster(found)
+            if found.expects_new_deals
+            else DealForecaster(found, arrivals=None)
+        )
     if not isinstance(found, Forecaster | FittedForecaster):
         raise ValidationError.from_value(
             "forecaster",

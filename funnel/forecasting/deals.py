@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from funnel.calendars import Horizon, to_date
+from funnel.calendars import to_date
 from funnel.errors import InsufficientDataError, LeakError, ValidationError
-from funnel.forecasting._rows import PARTS, ForecastDeals
-from funnel.forecasting.amounts import Amounts, amounts_of, summarize_amounts
+from funnel.forecasting._chances import chances, joined, new_chances, rows_of
+from funnel.forecasting._rows import NEW, ForecastDeals
+from funnel.forecasting.amounts import amounts_of, summarize_amounts
+from funnel.forecasting.arrivals import Arrivals
 from funnel.forecasting.forecast import Forecast
 from funnel.models import FittedModel, StageModel, registry
 from funnel.stages import Outcome
@@ -21,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor
 
+    from funnel.calendars import Horizon
+    from funnel.forecasting.amounts import Amounts
+    from funnel.forecasting.arrivals import FittedArrivals
     from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
-    from funnel.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["DealForecaster", "FittedDealForecaster"]
-
-CHUNK = 65_536  # deals asked of the model at once
 
 
 def _model(value: str | StageModel[Any]) -> StageModel[Any]:
@@ -42,25 +44,29 @@ def _model(value: str | StageModel[Any]) -> StageModel[Any]:
 
 @attrs.frozen
 class DealForecaster:
-    """Forecast by deal: what is booked, and what the open deals will bring.
+    """Forecast by deal: what is booked, open, reopened, and not yet created.
 
     Parameters
     ----------
     model : str or StageModel
         The stage model that dates each deal.
+    arrivals : Arrivals or None
+        How deals that do not exist yet are expected; None leaves them out. Where the history is
+        too short for it, they are left out too, and the forecast notes it.
 
     Examples
     --------
-    >>> DealForecaster("win-rate")
-    DealForecaster(model=WinRate(minimum=20))
+    >>> DealForecaster("win-rate", arrivals=None)
+    DealForecaster(model=WinRate(minimum=20), arrivals=None)
     """
 
     model: StageModel[Any] = attrs.field(converter=_model)
+    arrivals: Arrivals | None = attrs.field(factory=Arrivals, kw_only=True)
 
     def fit(
         self, source: History | HistorySource, /, *, executor: Executor | None = None
     ) -> FittedDealForecaster:
-        """Fit the stage model, and the amounts that stand for unknown ones.
+        """Fit the stage model, the arrivals, and the amounts that stand for unknown ones.
 
         Raises
         ------
@@ -71,7 +77,21 @@ class DealForecaster:
         """
         fitted = self.model.fit(source, executor=executor)
         amounts = summarize(source, summarize_amounts, executor=executor).estimate()
-        return FittedDealForecaster(self.model.name, fitted, amounts)
+        arrivals: FittedArrivals | None = None
+        notes: tuple[str, ...] = ()
+        if self.arrivals is not None:
+            try:
+                arrivals = self.arrivals.fit(source, executor=executor)
+            except InsufficientDataError as error:
+                notes = (f"deals that do not exist yet are left out: {error}",)
+        return FittedDealForecaster(
+            self.model.name,
+            fitted,
+            amounts,
+            arrivals,
+            calendar_aware=self.model.calendar_aware,
+            notes=notes,
+        )
 
     def without_history(self) -> FittedDealForecaster:
         """Return the forecaster for a model that needs no history, such as ``"textbook"``.
@@ -81,12 +101,12 @@ class DealForecaster:
         InsufficientDataError
             When the model has to learn first.
         """
-        return FittedDealForecaster(self.model.name, self.model.without_history(), None)
+        return FittedDealForecaster(self.model.name, self.model.without_history())
 
 
 @attrs.frozen(eq=False)
 class FittedDealForecaster:
-    """A fitted stage model with the distribution of won amounts.
+    """A fitted stage model with the distribution of won amounts and the arrivals of deals.
 
     Parameters
     ----------
@@ -96,11 +116,20 @@ class FittedDealForecaster:
         The fitted stage model.
     amounts : Amounts or None
         For deals of unknown amount; None takes the known amounts of the pipeline itself.
+    arrivals : FittedArrivals or None
+        Deals that do not exist yet; None leaves them out.
+    calendar_aware : bool
+        Does the model's answer depend on the date itself?
+    notes : tuple of str
+        What was found while fitting.
     """
 
     name: str
     model: FittedModel
-    amounts: Amounts | None
+    amounts: Amounts | None = None
+    arrivals: FittedArrivals | None = None
+    calendar_aware: bool = attrs.field(default=False, kw_only=True)
+    notes: tuple[str, ...] = attrs.field(default=(), kw_only=True)
 
     @property
     def trained_until(self) -> int:
@@ -145,30 +174,15 @@ class FittedDealForecaster:
             raise LeakError(msg)
         pipeline.require(*self.model.needs)
         columns = (by,) if isinstance(by, str) else tuple(by)
-        keys, group = pipeline.groups(columns)
-        chance, part = _chances(self.model, pipeline, horizon)
+        chance, part = chances(self.model, pipeline, horizon)
         counted = np.flatnonzero(part >= 0)
+        keys, deals = self._rows(pipeline, chance, part, horizon, columns)
         unknown = self.amounts if self.amounts is not None else amounts_of(pipeline)
-        nameless = np.isnan(pipeline.amount[counted])
-        if np.any(nameless) and not len(unknown.atoms):
-            what = (
-                f"{int(nameless.sum()):,} of {len(counted):,} deals have no amount, and known ones"
-            )
+        nameless = int(np.count_nonzero(np.isnan(deals.amount)))
+        if nameless and not len(unknown.atoms):
+            what = f"{nameless:,} of {len(deals.ids):,} deals have no amount, and known ones"
             remedy = "Give amounts; amount=1 for every deal counts deals."
             raise InsufficientDataError(what, needed=1, found=0, remedy=remedy)
-        deals = ForecastDeals(
-            ids=pipeline.ids[counted],
-            chance=np.asfortranarray(chance[counted]),
-            amount=pipeline.amount[counted],
-            part=part[counted],
-            group=group[counted],
-            category=pipeline.category[counted],
-            promised=horizon.period_of(pipeline.expected_close)[counted],
-        )
-        won = pipeline.outcome == Outcome.WON
-        notes = _notes(
-            self.model, pipeline, won & (pipeline.closed_on == NO_DAY), nameless, unknown
-        )
         return Forecast(
             horizon=horizon,
             as_of=pipeline.as_of,
@@ -178,57 +192,60 @@ class FittedDealForecaster:
             deals=deals,
             unknown=unknown,
             model=self.name,
-            notes=notes,
+            dispersion=0.0
+            if self.arrivals is None
+            else self.arrivals.dispersion + self.arrivals.uncertainty,
+            notes=(*self.notes, *self._notes(pipeline, deals, unknown)),
         )
 
-
-def _chances(
-    model: FittedModel, pipeline: Pipeline, horizon: Horizon
-) -> tuple[FloatArray, IntArray]:
-    """(n,) -> (n, k), (n,): chances by period, and the part of each deal (-1: not in the forecast).
-
-    Won deals are certain in the period of their closing day; for open and lost ones the chance is
-    W(end - 1) - W(max(start - 1, as_of)). Lost deals that cannot come back are left out.
-    """
-    chance = np.zeros((len(pipeline), len(horizon)))
-    part = np.full(len(pipeline), -1, dtype=np.int8)
-    period = horizon.period_of(pipeline.closed_on)
-    booked = np.flatnonzero((pipeline.outcome == Outcome.WON) & (period >= 0))
-    chance[booked, period[booked]] = 1.0
-    part[booked] = PARTS.index("booked")
-    days = horizon.edges.astype(np.int64) - 1
-    ahead = days > pipeline.as_of
-    dates = days[ahead].astype("datetime64[D]")
-    for outcome, name in ((Outcome.OPEN, "open"), (Outcome.LOST, "reopened")):
-        rows = np.flatnonzero(pipeline.outcome == outcome)
-        for begin in range(0, len(rows) if len(dates) else 0, CHUNK):
-            some = rows[begin : begin + CHUNK]
-            won_by = np.zeros((len(some), len(days)))
-            won_by[:, ahead] = model.win_curve(pipeline.select(some), dates)
-            chance[some] = np.diff(won_by, axis=1)
-        part[rows] = PARTS.index(name)
-    part[(part == PARTS.index("reopened")) & ~chance.any(axis=1)] = -1
-    return chance, part
-
-
-def _notes(
-    model: FittedModel,
-    pipeline: Pipeline,
-    undated: BoolArray,
-    nameless: BoolArray,
-    unknown: Amounts,
-) -> tuple[str, ...]:
-    """Say what was assumed, and which deals were treated in a special way."""
-    said = list(getattr(model, "notes", lambda _: ())(pipeline))
-    if np.any(undated):
-        amount = float(np.nansum(pipeline.amount[undated]))
-        said.append(
-            f"{int(undated.sum()):,} won deals ({amount:,.0f}) have no closing day and are in no "
-            "period"
+    def _rows(
+        self,
+        pipeline: Pipeline,
+        chance: np.ndarray[Any, Any],
+        part: np.ndarray[Any, Any],
+        horizon: Horizon,
+        by: tuple[str, ...],
+    ) -> tuple[tuple[tuple[str, ...], ...], ForecastDeals]:
+        """Return the groups, and the rows of all parts."""
+        counted = np.flatnonzero(part >= 0)
+        groups = pipeline.groups(by)
+        end = int(horizon.edges[-1])
+        cohorts = () if self.arrivals is None else self.arrivals.cohorts(pipeline.as_of, end)
+        if not cohorts:
+            picked = pipeline.select(counted)
+            return groups[0], rows_of(
+                picked, chance[counted], part[counted], groups[1][counted], horizon=horizon
+            )
+        prototypes = cohorts[0].pipeline
+        keys, mine, theirs = joined(groups, prototypes.groups(by))
+        number = new_chances(self.model, cohorts, horizon, calendar_aware=self.calendar_aware)
+        fruitful = np.flatnonzero(number.any(axis=1))
+        there = rows_of(
+            pipeline.select(counted), chance[counted], part[counted], mine[counted], horizon=horizon
         )
-    if np.any(nameless):
-        said.append(
-            f"{int(nameless.sum()):,} deals have no amount; each counts as one drawn from won "
-            f"deals (mean {unknown.mean:,.0f})"
+        new = rows_of(
+            prototypes.select(fruitful),
+            number[fruitful],
+            np.full(len(fruitful), NEW),
+            theirs[fruitful],
+            horizon=horizon,
         )
-    return tuple(said)
+        return keys, there.with_rows(new)
+
+    def _notes(self, pipeline: Pipeline, deals: ForecastDeals, unknown: Amounts) -> tuple[str, ...]:
+        """Say what was assumed, and which deals were treated in a special way."""
+        said = list(getattr(self.model, "notes", lambda _: ())(pipeline))
+        undated = (pipeline.outcome == Outcome.WON) & (pipeline.closed_on == NO_DAY)
+        if np.any(undated):
+            amount = float(np.nansum(pipeline.amount[undated]))
+            said.append(
+                f"{int(undated.sum()):,} won deals ({amount:,.0f}) have no closing day and are in "
+                "no period"
+            )
+        nameless = int(np.count_nonzero(np.isnan(deals.amount) & ~deals.is_new))
+        if nameless:
+            said.append(
+                f"{nameless:,} deals have no amount; each counts as one drawn from won deals "
+                f"(mean {unknown.mean:,.0f})"
+            )
+        return (*said, *(() if self.arrivals is None else self.arrivals.notes))

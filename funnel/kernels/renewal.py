@@ -21,7 +21,7 @@ def densities(hazards: FloatArray) -> FloatArray:
     """(s, t, d) -> (s, t, d): chance to leave to each target on each day of age, from age 0."""
     stay = np.cumprod(1.0 - hazards.sum(axis=1), axis=1)
     before = np.concatenate((np.ones((len(stay), 1)), stay[:, :-1]), axis=1)
-    return hazards * before[:, None, :]
+    return np.asarray(hazards * before[:, None, :])
 
 
 def residual(hazards: FloatArray, ages: IntArray, weights: FloatArray, days: int) -> FloatArray:

@@ -13,7 +13,7 @@ from funnel.stages import Funnel, Outcome
 
 if TYPE_CHECKING:
     from funnel.tables import History, Pipeline
-    from funnel.typing import FloatArray, IntArray
+    from funnel.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["BUCKET", "CLASSES", "Layout", "Sojourns", "summarize_sojourns"]
 
@@ -164,7 +164,7 @@ class Sojourns:
             weight[bucket - self.first_bucket] * self.counts,
             minlength=states * layout.targets * days,
         )
-        return exposed, moved.reshape(states, layout.targets, days)
+        return exposed, moved.astype(np.float64).reshape(states, layout.targets, days)
 
 
 def _tally(moves: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
@@ -191,7 +191,8 @@ def summarize_sojourns(history: History, /) -> Sojourns:
     days = int((stop.astype(np.int64) - start + age).max(initial=0)) + 1
     first = (int(start.min()) if len(used) else history.observed_until) // BUCKET
     buckets = history.observed_until // BUCKET - first + 1
-    fresh = (age == 0) & ~pieces.resumed[used]
+    resumed = _resumed(history)
+    fresh = (age == 0) & ~resumed[used]
     counted = kernel.exposure(
         state[used],
         start,
@@ -208,9 +209,9 @@ def summarize_sojourns(history: History, /) -> Sojourns:
         (left // BUCKET, state[used][gone], target[gone], left - start[gone] + age[gone]), 1
     )
     table, counts = _tally(moves, np.ones(len(gone), dtype=np.int64))
-    back = np.flatnonzero(pieces.resumed[used])
+    back = np.flatnonzero(resumed[used])
     stage = pieces.stage[used][back].astype(np.int64)
-    resumed = np.bincount(stage * days + age[back], minlength=layout.stages * days)
+    ages = np.bincount(stage * days + age[back], minlength=layout.stages * days)
     lost = (state >= 0) & (pieces.age < 0)
     return Sojourns(
         funnel=history.funnel,
@@ -219,9 +220,16 @@ def summarize_sojourns(history: History, /) -> Sojourns:
         exposure=counted,
         moves=table,
         counts=counts,
-        resumed=resumed.reshape(layout.stages, days),
+        resumed=ages.reshape(layout.stages, days),
         undated=np.bincount(state[lost], minlength=layout.states),
     )
+
+
+def _resumed(history: History) -> BoolArray:
+    """(p,): which pieces resume a stage after a hold; a lost deal put on hold is lost anew."""
+    pieces = history.pieces
+    is_open: BoolArray = history.funnel.outcomes[pieces.stage] == Outcome.OPEN
+    return pieces.resumed & is_open
 
 
 def _targets(layout: Layout, history: History) -> IntArray:
@@ -230,7 +238,7 @@ def _targets(layout: Layout, history: History) -> IntArray:
     following = np.append(np.arange(1, len(pieces.deal)), 0) if len(pieces.deal) else pieces.deal
     stage, visit = pieces.stage[following], pieces.visit[following]
     found = layout.state(stage, visit)
-    found = np.where(pieces.resumed[following], layout.resumed + stage, found)
+    found = np.where(_resumed(history)[following], layout.resumed + stage, found)
     found = np.where(funnel.outcomes[stage] == Outcome.WON, layout.won, found)
     found = np.where(funnel.outcomes[stage] == Outcome.REMOVED, layout.removed, found)
     return np.where(pieces.target < 0, -1, found)

@@ -57,8 +57,8 @@ class StageModel(abc.ABC, Generic[S]):
     Examples
     --------
     >>> import funnel as fn
-    >>> sorted(fn.models.names())[:2]
-    ['textbook', 'win-rate']
+    >>> isinstance(fn.models.get("win-rate"), StageModel)
+    True
     """
 
     name: ClassVar[str]
@@ -69,6 +69,9 @@ class StageModel(abc.ABC, Generic[S]):
 
     calendar_aware: ClassVar[bool] = False
     """Does the answer depend on the date itself (season, weekday), not only on time differences?"""
+
+    expects_new_deals: ClassVar[bool] = True
+    """Does a forecast that names the model include deals which do not exist yet?"""
 
     @abc.abstractmethod
     def summarize(self, history: History, /) -> S:

@@ -13,6 +13,7 @@ from funnel.kernels import incidence, renewal
 from funnel.models._sojourns import CLASSES, Layout, Sojourns, summarize_sojourns
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Funnel, Outcome
+from funnel.tables._build import frozen
 
 if TYPE_CHECKING:
     from funnel.tables import History, Pipeline
@@ -51,9 +52,9 @@ class FittedSemiMarkov:
 
     trained_until: int
     funnel: Funnel
-    hazards: FloatArray
-    occupied: FloatArray
-    resumed: FloatArray
+    hazards: FloatArray = attrs.field(converter=frozen)
+    occupied: FloatArray = attrs.field(converter=frozen)
+    resumed: FloatArray = attrs.field(converter=frozen)
 
     needs: ClassVar[tuple[str, ...]] = ()
 

@@ -151,6 +151,7 @@ class Textbook(StageModel[TextbookSummary]):
     undated_after: int | None = attrs.field(default=None, kw_only=True, validator=_days)
 
     name: ClassVar[str] = "textbook"
+    expects_new_deals: ClassVar[bool] = False  # the practice counts what is in the pipeline only
     fitted: ClassVar[type[FittedModel]] = FittedTextbook
 
     def summarize(self, history: History, /) -> TextbookSummary:

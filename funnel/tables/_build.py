@@ -51,6 +51,26 @@ def frozen(array: Array) -> Array:
     return array
 
 
+def restored(cls: type[Any], fields: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a table of cls
+    """Rebuild a table in another process; on the way its arrays have become writable."""
+    table = object.__new__(cls)
+    for name, value in fields.items():
+        if name == "columns":
+            owned = {key: frozen(column) for key, column in value.items()}
+            object.__setattr__(table, name, types.MappingProxyType(owned))
+        else:
+            object.__setattr__(
+                table, name, frozen(value) if isinstance(value, np.ndarray) else value
+            )
+    return table
+
+
+def reduced(table: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a table
+    """Take a table apart for pickle, which does not know read-only mappings."""
+    fields = {field.name: getattr(table, field.name) for field in attrs.fields(type(table))}
+    return restored, (type(table), {**fields, "columns": dict(fields["columns"])})
+
+
 def as_ids(values: Any, what: str = "id") -> StringArray:  # noqa: ANN401 - any array-like
     """Return the names of deals as text, refusing empty ones."""
     array = np.asarray(values)

@@ -367,6 +367,10 @@ class History:
         """
         return to_frame(self.to_columns(), backend)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes."""
+        return _build.reduced(self)
+
     def __repr__(self) -> str:
         """Return one line."""
         last = self.stage[self.bounds[1:] - 1] if self.n_deals else self.stage[:0]

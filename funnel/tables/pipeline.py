@@ -36,8 +36,8 @@ __all__ = ["Pipeline"]
 class Pipeline:
     """One row per deal as it was known at the end of the day `as_of`.
 
-    Take one with ``history.snapshot(day)``, or build one from a single export with `from_columns`.
-    Arrays are owned and read-only. Open, won, lost and removed deals are all in it.
+    Take one with ``history.snapshot(day)``, or build one from an export with `from_columns`. Open,
+    won, lost and removed deals are all in it; arrays are owned and read-only.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Pipeline:
     previous_stage, furthest_stage : (n,) int16
         State codes; -1 none or unknown.
     columns : mapping of str to (n,) ndarray
-        Values of the schema's columns.
+        Values by column.
 
     Examples
     --------
@@ -142,12 +142,12 @@ class Pipeline:
         Returns
         -------
         Pipeline
-            Derived state that a single export cannot tell (visits, pushes ...) is unknown.
+            What a single export cannot tell (visits, pushes ...) is unknown.
 
         Raises
         ------
         ValidationError
-            When lengths differ, an id is there twice or a rule of `funnel.rules` is broken.
+            When lengths differ, an id is there twice or a rule is broken.
         UnknownStageError
             When a stage is not in the funnel.
         """
@@ -280,15 +280,7 @@ class Pipeline:
         return to_deals(self, 0, len(self))
 
     def require(self, *names: str) -> None:
-        """Demand that derived state or columns are known for at least one deal.
-
-        Raises
-        ------
-        UnknownColumnError
-            When a name is neither a column nor derived state.
-        ValidationError
-            When it is unknown for every deal.
-        """
+        """Demand that columns or derived state exist and are known for at least one deal."""
         require(self, names)
 
     # -- other tables ----------------------------------------------------------------------------
@@ -303,12 +295,12 @@ class Pipeline:
         )
 
     def with_features(self, known: History, features: Sequence[Feature]) -> Pipeline:
-        """Return the pipeline with one number column more for each feature of the `known` history.
+        """Return the pipeline with one number column more for each feature of `known`.
 
         Raises
         ------
         ValidationError
-            When a feature does not give one number per deal, or has the name of a column.
+            When a feature gives not one number per deal, or has the name of a column.
         """
         columns, arrays = list(self.schema.columns), dict(self.columns)
         for feature in features:
@@ -386,6 +378,10 @@ class Pipeline:
             When narwhals or the library is not installed.
         """
         return to_frame(self.to_columns(), backend)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes."""
+        return _build.reduced(self)
 
     def __repr__(self) -> str:
         """Return one line."""

@@ -249,14 +249,14 @@ def test_one_call_takes_histories_pipelines_names_models_and_forecasters():
     """All ways in give the same forecast."""
     history = fn.datasets.simulate(300, rng=1).history
     horizon = fn.Horizon.quarters("2026-07-01", 2)
-    fitted = fn.DealForecaster("win-rate").fit(history)
+    fitted = fn.DealForecaster("semi-markov").fit(history)
     assert isinstance(fitted, FittedForecaster)
-    assert isinstance(fn.DealForecaster("win-rate"), Forecaster)
+    assert isinstance(fn.DealForecaster("semi-markov"), Forecaster)
     found = [
         fn.forecast(history, horizon),
-        fn.forecast(history, horizon, "win-rate"),
-        fn.forecast(history, horizon, forecaster=fn.models.get("win-rate")),
-        fn.forecast(history, horizon, fn.DealForecaster("win-rate")),
+        fn.forecast(history, horizon, "semi-markov"),
+        fn.forecast(history, horizon, forecaster=fn.models.get("semi-markov")),
+        fn.forecast(history, horizon, fn.DealForecaster("semi-markov")),
         fn.forecast(history, horizon, fitted),
         fn.forecast(history.snapshot(), horizon, fitted),
     ]

@@ -1,5 +1,7 @@
 """Histories: what is kept, what is visible when, and what is refused."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -389,6 +391,18 @@ def test_spells_on_hold():
     ] == stays.to_columns()["flow"].tolist()
     assert [0, 0, 4, 0, 0, 0, 0, 0, 0] == stays.age.tolist()
     assert [2] == np.flatnonzero(stays.resumed).tolist()
+
+
+def test_tables_travel_between_processes():
+    """Pickled and back: the same table, still read-only; process pools depend on it."""
+    table = history()
+    for original in (table, table.snapshot()):
+        again = pickle.loads(pickle.dumps(original))
+        assert original.identical_to(again)
+        assert not again.ids.flags.writeable
+        assert not again.columns["amount"].flags.writeable
+        with pytest.raises(TypeError):
+            again.columns["amount"] = 1
 
 
 def test_unknown_columns_suggest_the_right_one():

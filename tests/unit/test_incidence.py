@@ -36,12 +36,11 @@ def test_a_wide_bin_is_events_over_exposure_leaning_on_the_bin_before():
     assert pytest.approx([0.1, 5 / 35, 5 / 35]) == found[0].tolist()
 
 
-def test_pooling_from_the_first_day_leans_on_nothing():
-    """With nobody at risk before, the first bin has only itself and `lean` empty days."""
-    found = incidence.pooled_hazards(
-        np.array([[1.0, 0.0]]), np.array([2.0, 2.0]), np.array([0, 2]), 1.0
-    )
-    assert pytest.approx([1 / 5, 1 / 5]) == found[0].tolist()
+def test_pooling_from_the_first_day_leans_on_the_rate_of_all_ages():
+    """Nobody's day stands alone: 1 event in 4 subject-days, and the lean has the same rate."""
+    events = np.array([[1.0, 0.0]])
+    found = incidence.pooled_hazards(events, np.array([2.0, 2.0]), np.array([0, 2]), 1.0)
+    assert pytest.approx([1 / 4, 1 / 4]) == found[0].tolist()
 
 
 def geometric(rate_won, rate_lost, days):
