@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from funnel.kernels._cumulants import blocks, deal_cumulants
+from funnel.kernels._cumulants import blocks, known_terms
 from funnel.kernels._units import unit_of
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ DECAY = 24.5
 REACH = 0.3
 """Largest product of frequency and amount for which four cumulants describe a deal."""
 
-SCREEN = 8_192
+SCREEN = 4_096
 """Cells of the histogram of amounts that bounds the characteristic function."""
 
-SAMPLE = 16_384
+SAMPLE = 4_096
 """Deals that mostly suffice to show that nothing comes back."""
 
 
@@ -154,7 +154,7 @@ def summarize_bulk(p: FloatArray, a: FloatArray, exact: BoolArray) -> Bulk:
     for rows, chunk in zip(blocks(len(a)), left(), strict=True):
         largest = max(largest, float(chunk.max()))
         total += float(chunk.sum())
-        cumulants += deal_cumulants(p[rows], chunk)
+        cumulants += [term.sum() for term in known_terms(p[rows], chunk)]
     if total == 0.0:
         return EMPTY_BULK
     bulk = Bulk(cumulants, largest, total, unit_of(left), 0.0)

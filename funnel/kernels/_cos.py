@@ -67,7 +67,7 @@ def cos_law(book: Book, low: float, high: float) -> Law | None:
 
 def _steps(book: Book, first: int, last: int) -> Law | None:
     """Return the law on the multiples first..last of the unit above the constant."""
-    cells = last - first + 1
+    cells = _easy_size(last - first + 1)
     low, width = (first - 0.5) * book.unit, cells * book.unit
     step = np.pi / width
     found = _series(book, step, cells)
@@ -79,7 +79,7 @@ def _steps(book: Book, first: int, last: int) -> Law | None:
     cumulative = np.linspace(0.0, 1.0, cells + 1) + _on_grid(wave, cells, cosine=False)
     return step_law(
         "cos",
-        book.constant + book.unit * np.arange(first, last + 1),
+        book.constant + book.unit * np.arange(first, first + cells),
         np.diff(cumulative),
         book.cumulants,
         bounds=book.bounds,
@@ -157,6 +157,12 @@ def _factors(book: Book, step: float, start: int, count: int) -> FloatArray:
             p = book.unknown.p[rows, np.newaxis]
             phi *= np.multiply.reduce(1.0 - p + p * drawn, axis=0)
     return np.asarray(phi)
+
+
+def _easy_size(count: int) -> int:
+    """Return the next size that an FFT likes: 4, 5, 6 or 8 times a power of two."""
+    power = 1 << max(count.bit_length() - 3, 0)
+    return next(factor * power for factor in (1, 2, 4, 5, 6, 8) if factor * power >= count)
 
 
 def _on_grid(coefficients: FloatArray, cells: int, *, cosine: bool) -> FloatArray:

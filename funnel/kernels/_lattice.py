@@ -62,9 +62,7 @@ def _deals(book: Book) -> Iterator[tuple[float, FloatArray, FloatArray]]:
 
 
 def lattice_law(book: Book, low: float, high: float) -> Law:
-    """Return the law by convolution on a circle of at most 2^16 amounts.
-
-    ``Book, float, float -> Law``
+    """Return the law by convolution on a circle of amounts: ``Book, float, float -> Law``.
 
     Parameters
     ----------
@@ -94,7 +92,7 @@ def lattice_law(book: Book, low: float, high: float) -> Law:
     Soc. Actuaries 35, 1983, 823-858.
     """
     cut = low > 0.0 or high < book.total
-    cell, exact = book.unit, book.on_steps(high - low)
+    exact, cell = book.on_steps(high - low), book.unit
     if not exact:
         cell = (high - low) / (CELLS - 2 * MARGIN - 2)
         low, high = low - MARGIN * cell, high + MARGIN * cell
@@ -109,7 +107,7 @@ def lattice_law(book: Book, low: float, high: float) -> Law:
         pmf[index % cells],
         book.cumulants,
         bounds=book.bounds,
-        error=1e-13 + 4.0 * TAIL * cut + SLIP * (shift > 0.0) + missed,
+        error=1e-13 + 4.0 * TAIL * cut + SLIP * (not exact) + missed,
         shift=shift,
     )
 
@@ -239,8 +237,6 @@ def _shift(book: Book, grid: _Grid) -> float:
     part = grid.split(book.unknown.atoms)[1]
     mean = float(book.unknown.weights @ (part * (1.0 - part))) if len(part) else 0.0
     variance += float(book.unknown.p.sum()) * mean
-    if variance <= 1e-12:
-        return 0.0
     level = np.log(2.0 / SLIP)
     cells = level / 3.0 + np.sqrt((level / 3.0) ** 2 + 2.0 * level * variance)
     return float(min(cells, book.count) * grid.cell)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Law", "cdf", "mix", "moved", "quantile", "step_law", "survival", "total_cumulants"]
 
-TIE = 1e-12
-"""Amounts closer than this, relative to the range of the law, are one amount."""
+TIE = 64.0 * float(np.finfo(np.float64).eps)
+"""Amounts closer than this, relative to the largest possible value, are one amount."""
 
 CELLS = 65_536
 """Most points in the table of a law."""
@@ -209,14 +209,8 @@ def mix(laws: Sequence[Law], weights: FloatArray) -> Law:
     error = float(sum(weight * law.error for law, weight in zip(laws, weights, strict=True)))
     cumulants = _mixed_cumulants(np.stack([law.cumulants for law in laws]), weights)
     if all(law.density.size for law in laws):
-        grid = _shared_nodes(laws)
-        cumulative, density = np.zeros(len(grid)), np.zeros(len(grid))
-        for law, weight in zip(laws, weights, strict=True):
-            value, slope = _hermite(law, grid)
-            cumulative += weight * value
-            density += weight * slope
-        shift = max(law.shift for law in laws)
-        return Law("mixture", error, shift, *bounds, cumulants, grid, cumulative, density)
+        table = _mixed_tables(laws, weights)
+        return Law("mixture", error, max(law.shift for law in laws), *bounds, cumulants, *table)
     steps = [_as_steps(law) for law in laws]
     values = np.concatenate([law.support for law in steps])
     mass = np.concatenate(
@@ -307,6 +301,17 @@ def _shared_nodes(laws: Sequence[Law]) -> FloatArray:
     """Return the nodes of all laws, or as many over their range when these are too many."""
     nodes = np.unique(np.concatenate([law.support for law in laws]))
     return nodes if len(nodes) <= CELLS else np.linspace(nodes[0], nodes[-1], CELLS)
+
+
+def _mixed_tables(laws: Sequence[Law], weights: FloatArray) -> tuple[FloatArray, ...]:
+    """Return nodes, distribution function and density of a mixture of smooth laws."""
+    nodes = _shared_nodes(laws)
+    cumulative, density = np.zeros(len(nodes)), np.zeros(len(nodes))
+    for law, weight in zip(laws, weights, strict=True):
+        value, slope = _hermite(law, nodes)
+        cumulative += weight * value
+        density += weight * slope
+    return nodes, cumulative, density
 
 
 def _as_steps(law: Law) -> Law:

@@ -149,16 +149,20 @@ def law(
     >>> wins.method, quantile(wins, np.array([0.1, 0.9])).tolist()
     ('cos', [4800.0, 5200.0])
     """
-    book = fold(constant, p, a, bulk, unknown)
+    return _best(fold(constant, p, a, bulk, unknown))
+
+
+def _best(book: Book) -> Law:
+    """Return the law of a book by the most exact method that it allows."""
     if not book.bulk.total and _outcomes(book) <= np.log2(CELLS):
         return enumerated_law(book)
     low, high = window(book)
-    few = FEW if not book.on_steps(high - low) else SMALL_BOOK
-    if book.bulk.total or book.count > few:
+    on_steps = book.on_steps(high - low)
+    if book.bulk.total or book.count > (SMALL_BOOK if on_steps else FEW):
         found = cos_law(book, low, high)
         if found is not None:
             return found
-    if not book.on_steps(high - low) and (whales := _whales(book)).size:
+    if not on_steps and (whales := _whales(book)).size:
         return _given_whales(book, whales)
     return lattice_law(book, low, high)
 
