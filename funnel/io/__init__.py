@@ -1,0 +1,12 @@
+"""Files and dataframes in: change logs and tables of deals, read into a `History`.
+
+Needs the extra ``arrow`` (pyarrow), and ``frames`` (narwhals) for dataframes; nothing is loaded
+before it is used.
+"""
+
+from funnel.io.changes import Layout, read_history
+from funnel.io.deals import read_deals
+from funnel.io.presets import PRESETS, Preset
+from funnel.io.suggest import suggest_funnel
+
+__all__ = ["PRESETS", "Layout", "Preset", "read_deals", "read_history", "suggest_funnel"]

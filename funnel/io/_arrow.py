@@ -1,0 +1,107 @@
+"""pyarrow, loaded when it is first needed, and columns in the few forms that readers know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from funnel.errors import MissingDependencyError, ReadError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from funnel.typing import IntArray
+
+Arrow = Any
+"""An object of pyarrow, which ships no annotations."""
+
+LONGEST = 1 << 31
+"""Bytes at which one array of strings ends; longer ones are large strings."""
+
+
+def arrow() -> Arrow:
+    """Return pyarrow with its compute functions, or say how to install it."""
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+        import pyarrow.compute  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingDependencyError("pyarrow", "arrow") from error
+    return pa
+
+
+def is_text(kind: Arrow) -> bool:
+    """Tell whether a type is one of those that texts have here."""
+    types = arrow().types
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def plain(column: Arrow, header: str) -> Arrow:
+    """Return a column as one array; texts are (large) strings, categories are spelt out."""
+    pa = arrow()
+    types = pa.types
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    big = types.is_string(column.type) and column.nbytes >= LONGEST
+    if big or str(column.type) == "string_view":
+        column = column.cast(pa.large_string())
+    column = column.combine_chunks()
+    kind = column.type
+    number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    date = types.is_date(kind) or types.is_timestamp(kind)
+    if not (is_text(kind) or number or date or types.is_boolean(kind) or types.is_null(kind)):
+        msg = f"column {header!r} must hold texts, numbers or dates, and holds {kind}. Convert it."
+        raise ReadError(msg)
+    return column
+
+
+def to_text(column: Arrow) -> Arrow:
+    """Return a column of any known type as texts; whole floats lose their ``.0``."""
+    pa = arrow()
+    kind = column.type
+    if is_text(kind):
+        return column
+    if pa.types.is_floating(kind):
+        # Whole numbers with gaps (ids in a dataframe) come as floats: 17.0 is 17.
+        column = pa.compute.if_else(pa.compute.is_nan(column), None, column)
+        whole = pa.compute.equal(column, pa.compute.round(column))
+        small = pa.compute.less(pa.compute.abs(column), 1e15)
+        if pa.compute.all(pa.compute.and_(whole, small)).as_py() is not False:
+            column = column.cast(pa.int64())
+    return column.cast(pa.string())
+
+
+def parsed(texts: Arrow, kind: Arrow) -> Arrow | None:
+    """Return texts as another type, or None where one of them is none of it."""
+    try:
+        # A cast goes on to the end and is slow for what is wrong: try a few texts first.
+        texts.slice(0, 64).cast(kind)
+        return texts.cast(kind)
+    except arrow().ArrowInvalid:
+        return None
+
+
+def one_of(texts: Arrow, names: Sequence[str]) -> np.ndarray[Any, Any]:
+    """(n,) -> (n,): mask of the texts that are one of these."""
+    found = arrow().compute.is_in(texts, value_set=arrow().array(names, texts.type))
+    return mask(found)
+
+
+def encode(texts: Arrow) -> tuple[IntArray, Arrow]:
+    """(n,) -> (n,) int32 codes, -1 where null, and the distinct texts."""
+    coded = texts.dictionary_encode()
+    codes: np.ndarray[Any, Any] = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return codes, coded.dictionary
+
+
+def mask(found: Arrow) -> np.ndarray[Any, Any]:
+    """Return a boolean column as an array; null is False."""
+    null = False
+    array: np.ndarray[Any, Any] = found.fill_null(null).to_numpy(zero_copy_only=False)
+    return array
+
+
+def numbers(column: Arrow, missing: float) -> np.ndarray[Any, Any]:
+    """Return a column of numbers as an array with `missing` for null."""
+    array: np.ndarray[Any, Any] = column.fill_null(missing).to_numpy(zero_copy_only=False)
+    return array

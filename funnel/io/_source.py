@@ -1,0 +1,177 @@
+"""Files and dataframes as one thing: named columns that can be fetched."""
+
+from __future__ import annotations
+
+import collections
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from funnel.errors import MissingDependencyError, ReadError, did_you_mean
+from funnel.io import _csv
+from funnel.io._arrow import Arrow, arrow
+from funnel.tables import Findings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+_PARQUET = b"PAR1"
+_PARQUET_NAMES = {".parquet", ".pq", ".parq"}
+
+
+@attrs.frozen
+class Source:
+    """Something with named columns.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in messages.
+    columns : tuple of str
+        Names of its columns.
+    load : callable
+        Positions of columns to a table of pyarrow with these columns in this order.
+    findings : Findings
+        What had to be found out to open it.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    load: Callable[[Sequence[int]], Arrow]
+    findings: Findings = attrs.field(factory=Findings.empty)
+
+
+def open_source(source: object, *, encoding: str | None, delimiter: str | None) -> Source:
+    """Open a path or a dataframe, and demand that it has columns with names of their own."""
+    arrow()
+    if isinstance(source, str | os.PathLike):
+        opened = _open_path(Path(source), encoding, delimiter)
+    else:
+        opened = _open_frame(source)
+    _demand_unique(opened.name, opened.columns)
+    return opened
+
+
+def _demand_unique(name: str, columns: Iterable[str]) -> None:
+    """Raise where two columns share a name; columns without one are left alone."""
+    counts = collections.Counter(column for column in columns if column)
+    twice = [column for column, count in counts.items() if count > 1]
+    if twice:
+        msg = (
+            f"{name} must name every column once; {', '.join(map(repr, twice))} "
+            f"{'is' if len(twice) == 1 else 'are'} there more than once. Rename or drop the others."
+        )
+        raise ReadError(msg)
+
+
+def _open_path(path: Path, encoding: str | None, delimiter: str | None) -> Source:
+    """Open a file by what it holds."""
+    name = repr(path.name or str(path))
+    try:
+        with path.open("rb") as stream:
+            magic = stream.read(4)
+        if magic == _PARQUET or path.suffix.lower() in _PARQUET_NAMES:
+            return _open_parquet(path, name)
+        return _open_csv(path, name, encoding, delimiter)
+    except FileNotFoundError as error:
+        raise ReadError(_not_there(path)) from error
+    except IsADirectoryError as error:
+        msg = f"{name} is a directory, not a file. Name one CSV or Parquet file in it."
+        raise ReadError(msg) from error
+    except PermissionError as error:
+        msg = f"{name} may not be read by this user. Ask for permission to read it."
+        raise ReadError(msg) from error
+    except ReadError:
+        raise
+    except (OSError, ValueError) as error:
+        msg = f"{name} cannot be read: {str(error).splitlines()[0]:.200}"
+        raise ReadError(msg) from error
+
+
+def _not_there(path: Path) -> str:
+    """Say that there is no such file, and which ones come close."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f"there is no folder {str(folder)!r}."
+    there = folder.iterdir() if os.access(folder, os.R_OK) else ()
+    names = sorted(entry.name for entry in there)
+    hint = did_you_mean(path.name, names) if names else ""
+    return f"there is no file {path.name!r} in {str(folder)!r}. {hint}".rstrip()
+
+
+def _open_csv(path: Path, name: str, encoding: str | None, delimiter: str | None) -> Source:
+    """Open a text file."""
+    file = _csv.open_text(path, name, encoding)
+    columns, between = _csv.header(file, delimiter)
+
+    def load(positions: Sequence[int]) -> Arrow:
+        """Parse some columns."""
+        return _csv.read_columns(file, tuple(positions), len(columns), between)
+
+    findings = Findings.empty()
+    if encoding is None and file.encoding != "utf8":
+        findings = findings.add("file", "not-utf-8", f"read as {file.encoding}", [-1], [path.name])
+    return Source(name, columns, load, findings)
+
+
+def _open_parquet(path: Path, name: str) -> Source:
+    """Open a Parquet file."""
+    pa = arrow()
+    import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
+
+    def explained(error: Exception) -> ReadError:
+        """Return one sentence for what pyarrow said."""
+        return ReadError(f"{name} is no readable Parquet file: {str(error).splitlines()[0]:.200}")
+
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise explained(error) from error
+    columns = tuple(file.schema_arrow.names)
+
+    def load(positions: Sequence[int]) -> Arrow:
+        """Read some columns."""
+        try:
+            table = file.read(columns=[columns[position] for position in positions])
+        except (pa.ArrowException, OSError) as error:
+            raise explained(error) from error
+        return table.select([columns[position] for position in positions])
+
+    return Source(name, columns, load)
+
+
+def _open_frame(source: object) -> Source:
+    """Open a dataframe of any library that narwhals knows."""
+    pa = arrow()
+    try:
+        import narwhals as nw  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingDependencyError("narwhals", "frames") from error
+    kind = type(source).__name__
+    native: Any = source
+    try:
+        frame = nw.from_native(native)
+        columns = tuple(frame.collect_schema().names())
+    except TypeError as error:
+        msg = f"a source must be a path or a dataframe, got {source!r:.60} of type {kind}."
+        raise ReadError(msg) from error
+    except nw.exceptions.NarwhalsError as error:
+        msg = f"the {kind} must name every column once: {' '.join(str(error).split()):.200}"
+        raise ReadError(msg) from error
+
+    def load(positions: Sequence[int]) -> Arrow:
+        """Fetch some columns."""
+        part = frame.select([columns[position] for position in positions])
+        eager = part.collect() if isinstance(part, nw.LazyFrame) else part
+        try:
+            return eager.to_arrow()
+        except pa.ArrowException as error:
+            msg = (
+                f"the {kind} must have columns of one type each: {error.args[-1]}. "
+                "Convert them first."
+            )
+            raise ReadError(msg) from error
+
+    return Source(f"the {kind}", tuple(map(str, columns)), load)
