@@ -140,4 +140,5 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(abc|collections|concurrent|datetime|enum|typing)\..*"),  # the standard library
     (r"py:.*", r"(np|numpy|numpy\.typing|scipy)\..*"),
     (r"py:.*", r"(hypothesis|narwhals|pandas|polars|pyarrow)\..*"),
+    (r"py:class", r"funnel\.models\._\w+\.\w+"),  # summaries are private
 ]
