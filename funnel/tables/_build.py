@@ -189,8 +189,9 @@ def rows(
     order = np.lexsort((within, at, deal))
     deal, at, stage = deal[order].astype(np.int32), at[order], stage[order].astype(np.int16)
     first = np.flatnonzero(trace.first_rows(deal))
-    born = _one_per_deal(created[order], deal, deals, at[first])
     began = entered[order][first]
+    oldest = np.where(began == NO_DAY, at[first], np.minimum(began, at[first]))
+    born = _one_per_deal(created[order], deal, deals, oldest)
     rules.check({"stage_entered": began, "at": at[first], "created": born}, deals)
     began = np.where((began == NO_DAY) & (born == at[first]), born, began)
     new_schema = schema or Schema(funnel, columns)

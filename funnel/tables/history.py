@@ -127,7 +127,8 @@ class History:
         amount : (r,) float, optional
             Major units; NaN is unknown, 0 is zero.
         created : (r,) dates, optional
-            Day of creation, the same in all rows of a deal; the day of its first row by default.
+            Day of creation, the same in all rows of a deal; by default the first day that is
+            known of it.
         stage_entered : (r,) dates, optional
             Day on which the stage of a deal's first row was entered (later rows are not read).
             By default the day of the first row where the deal was created on it, otherwise

@@ -177,6 +177,13 @@ def test_late_entry():
     assert 17 == known.snapshot("2026-01-06").days_in_stage[0]  # 20 December to 6 January
 
 
+def test_a_deal_is_as_old_as_the_first_day_known_of_it():
+    """Without a creation day it is that of the stage entry or of the first row."""
+    rows = {"id": ["A", "B"], "stage": ["Propose"] * 2, "at": ["2026-01-10"] * 2}
+    table = fn.History.from_columns(funnel=FUNNEL, **rows, stage_entered=["2026-01-01", "NaT"])
+    assert ["2026-01-01", "2026-01-10"] == table.to_columns()["created"].astype(str).tolist()
+
+
 def test_days_outside_of_the_window():
     """Nobody can say what was known on a day that was not observed."""
     with pytest.raises(LeakError, match=r"observed until 2026-02-20.*observed_until='2026-02-21'"):
