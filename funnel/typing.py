@@ -15,6 +15,7 @@ import numpy.typing as npt
 __all__ = [
     "NO_DAY",
     "BoolArray",
+    "ComplexArray",
     "DateArray",
     "DateLike",
     "DayArray",
@@ -25,6 +26,9 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 """Amounts (major units of a currency) or probabilities; NaN means unknown."""
+
+ComplexArray = npt.NDArray[np.complex128]
+"""Values of characteristic functions."""
 
 IntArray = npt.NDArray[np.integer[Any]]
 """Codes and counts; -1 means unknown for a code."""

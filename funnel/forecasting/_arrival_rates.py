@@ -9,7 +9,7 @@ import numpy as np
 
 from funnel.calendars import Calendar, to_date
 from funnel.kernels import arrivals as kernel
-from funnel.tables._build import frozen
+from funnel.kernels.arrays import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,9 +17,9 @@ from funnel.forecasting._arrival_counts import (
     summarize_arrivals,
 )
 from funnel.forecasting._arrival_rates import Rates, fit_rates
+from funnel.kernels.arrays import frozen
 from funnel.kernels.arrivals import bulk_days, recorded_shares
 from funnel.summary import summarize
-from funnel.tables._build import frozen
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

@@ -12,7 +12,7 @@ from funnel.kernels._law import CELLS, total_cumulants
 from funnel.kernels._units import common_unit
 
 if TYPE_CHECKING:
-    from funnel.typing import FloatArray
+    from funnel.typing import ComplexArray, FloatArray
 
 __all__ = [
     "NO_UNKNOWN",
@@ -68,7 +68,7 @@ class Book(NamedTuple):
     unit: float
 
     @property
-    def count(self) -> int:
+    def kept(self) -> int:
         """Number of deals that are kept exactly."""
         return len(self.p) + len(self.unknown.p)
 
@@ -183,7 +183,7 @@ def screen(book: Book, limit: float) -> tuple[FloatArray, FloatArray]:
     )
 
 
-def bulk_exponent(book: Book, u: FloatArray) -> FloatArray:
+def bulk_exponent(book: Book, u: FloatArray) -> ComplexArray:
     """Return the logarithm of the bulk's characteristic function from its four cumulants."""
     k1, k2, k3, k4 = book.bulk.cumulants
     normal = 1j * u * k1 - 0.5 * k2 * u**2
@@ -193,7 +193,7 @@ def bulk_exponent(book: Book, u: FloatArray) -> FloatArray:
 
 
 def bulk_error(
-    book: Book, u: FloatArray, step: float, others: FloatArray, bulk: FloatArray
+    book: Book, u: FloatArray, step: float, others: ComplexArray, bulk: ComplexArray
 ) -> float:
     """Return what the law may miss of the bulk at frequencies u = k step.
 
@@ -220,7 +220,7 @@ def ripple(book: Book) -> float:
     return book.bulk.stray + float(waves.sum() * unit / (4.0 * np.sqrt(book.cumulants[1])))
 
 
-def powers(a: FloatArray, step: float, start: int, count: int) -> FloatArray:
+def powers(a: FloatArray, step: float, start: int, count: int) -> ComplexArray:
     """Return exp(i k step a) for k = start .. start + count - 1, one row an amount."""
     block = np.empty((len(a), count), dtype=np.complex128)
     block[:, 0] = np.exp(1j * start * step * a)

@@ -182,7 +182,7 @@ def recurrence(
         for order in range(3)
     )
     spacing = 2.0 * np.pi / (SCREEN * cell)
-    frequency = spacing * np.arange(1, len(level))
+    frequency = spacing * np.arange(1, len(level), dtype=np.float64)
     # Between the frequencies of the FFT, the decay is lowest where its parabola is.
     curvature = np.maximum(bend.real[1:], max(1e-12 * bend.real[0], 1e-300))
     aside = np.clip(slope.imag[1:] / curvature, -0.5 * spacing, 0.5 * spacing)
@@ -192,7 +192,7 @@ def recurrence(
     bound = np.exp(-np.maximum(decay, 0.0)) * width / frequency
     bound[frequency >= limit] = 0.0
     # Twice, because the sum stops where the cells of the histogram become too coarse.
-    beyond = 2.0 / np.pi * np.cumsum(bound[::-1])[::-1]
+    beyond = np.asarray(2.0 / np.pi * np.cumsum(bound[::-1])[::-1], dtype=np.float64)
     return frequency - 0.5 * spacing, np.append(beyond, beyond[-1])
 
 

@@ -12,7 +12,7 @@ from funnel.kernels._law import Law, step_law
 
 if TYPE_CHECKING:
     from funnel.kernels._book import Book
-    from funnel.typing import FloatArray
+    from funnel.typing import ComplexArray, FloatArray
 
 __all__ = ["cos_law"]
 
@@ -79,7 +79,7 @@ def _steps(book: Book, first: int, last: int) -> Law | None:
     cumulative = np.linspace(0.0, 1.0, cells + 1) + _on_grid(wave, cells, cosine=False)
     return step_law(
         "cos",
-        book.constant + book.unit * np.arange(first, first + cells),
+        book.constant + book.unit * np.arange(first, first + cells, dtype=np.float64),
         np.diff(cumulative),
         book.cumulants,
         bounds=book.bounds,
@@ -114,13 +114,13 @@ def _smooth(book: Book, low: float, high: float) -> Law | None:
     )
 
 
-def _series(book: Book, step: float, cells: int) -> tuple[FloatArray, float] | None:
+def _series(book: Book, step: float, cells: int) -> tuple[ComplexArray, float] | None:
     """Return the characteristic function at k * step, k = 1.., and an estimate of what it misses.
 
     None when more than the affordable terms would be needed; on a lattice of `cells` points there
     are cells - 1 terms, and nothing beyond.
     """
-    most = min(MAX_TERMS, max(WORK // max(book.count, 1), 2 * BLOCK))
+    most = min(MAX_TERMS, max(WORK // max(book.kept, 1), 2 * BLOCK))
     complete = 0 < cells <= most
     frequency, beyond = screen(book, np.pi / book.unit if cells else np.inf)
     if not complete and beyond[np.searchsorted(frequency, step * most)] > STRAY:
@@ -128,7 +128,7 @@ def _series(book: Book, step: float, cells: int) -> tuple[FloatArray, float] | N
     phi, missed = np.empty(0, dtype=np.complex128), ripple(book)
     while len(phi) < most and len(phi) != cells - 1:
         block = min(BLOCK, (cells - 1 if complete else most) - len(phi))
-        u = step * np.arange(len(phi) + 1, len(phi) + block + 1)
+        u = step * np.arange(len(phi) + 1, len(phi) + block + 1, dtype=np.float64)
         kept, bulk = _factors(book, step, len(phi) + 1, block), np.exp(bulk_exponent(book, u))
         missed += bulk_error(book, u, step, kept, bulk)
         phi = np.append(phi, kept * bulk)
@@ -139,7 +139,7 @@ def _series(book: Book, step: float, cells: int) -> tuple[FloatArray, float] | N
     return (phi, missed) if complete else None
 
 
-def _factors(book: Book, step: float, start: int, count: int) -> FloatArray:
+def _factors(book: Book, step: float, start: int, count: int) -> ComplexArray:
     """Return the product of the exact deals' factors at k * step, k = start .. ."""
     phi = np.ones(count, dtype=np.complex128)
     for rows in blocks(len(book.p), 1024):

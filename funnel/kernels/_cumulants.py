@@ -102,7 +102,7 @@ def deal_cumulants(p: FloatArray, a: FloatArray) -> FloatArray:
     >>> deal_cumulants(np.array([0.5, 1.0]), np.array([2.0, 10.0])).tolist()
     [11.0, 1.0, 0.0, -2.0]
     """
-    return _accumulate(p, lambda chunk, rows: known_terms(chunk, a[rows]), None, 1)[0]
+    return np.asarray(_accumulate(p, lambda chunk, rows: known_terms(chunk, a[rows]), None, 1)[0])
 
 
 def grouped_deal_cumulants(
@@ -163,7 +163,7 @@ def compound_cumulants(p: FloatArray, moments: FloatArray) -> FloatArray:
     >>> compound_cumulants(np.array([0.5]), np.array([2.0, 4.0, 8.0, 16.0])).tolist()
     [1.0, 1.0, 0.0, -2.0]
     """
-    return _accumulate(p, _moment_terms(moments), None, 1)[0]
+    return np.asarray(_accumulate(p, _moment_terms(moments), None, 1)[0])
 
 
 def grouped_compound_cumulants(

@@ -103,7 +103,7 @@ def lattice_law(book: Book, low: float, high: float) -> Law:
     shift = 0.0 if exact else _shift(book, grid)
     return step_law(
         "lattice",
-        book.constant + origin + cell * index,
+        book.constant + origin + cell * index.astype(np.float64),
         pmf[index % cells],
         book.cumulants,
         bounds=book.bounds,
@@ -131,14 +131,14 @@ class _Grid(NamedTuple):
         """Return the mass of amounts on the circle."""
         below, part = self.split(a)
         low = np.bincount(below % self.cells, mass * (1.0 - part), minlength=self.cells)
-        if self.exact:
-            return low
-        return low + np.bincount((below + 1) % self.cells, mass * part, minlength=self.cells)
+        if not self.exact:
+            low = low + np.bincount((below + 1) % self.cells, mass * part, minlength=self.cells)
+        return low.astype(np.float64)
 
 
 def _circle(book: Book, grid: _Grid) -> tuple[float, FloatArray, float]:
     """Return the origin above the constant, the mass counted from there, and what it misses."""
-    several = book.count > SEVERAL
+    several = book.kept > SEVERAL
     rare = (book.p <= UNLIKELY) & several
     usual = (book.p >= 1.0 - UNLIKELY) & several
     origin, pmf = _shift_add(book, ~rare & ~usual, grid)
@@ -156,7 +156,7 @@ def _circle(book: Book, grid: _Grid) -> tuple[float, FloatArray, float]:
         mean = float(book.bulk.cumulants[0])
         moved = float(np.rint(mean / grid.cell)) * grid.cell if grid.exact else mean
         step = 2.0 * np.pi / (grid.cell * grid.cells)
-        u = step * np.arange(len(phi))
+        u = step * np.arange(len(phi), dtype=np.float64)
         bulk = np.exp(bulk_exponent(book, u) - 1j * u * moved).conj()
         missed = ripple(book) + bulk_error(book, u[1:], step, phi[1:], bulk[1:])
         phi *= bulk
@@ -239,4 +239,4 @@ def _shift(book: Book, grid: _Grid) -> float:
     variance += float(book.unknown.p.sum()) * mean
     level = np.log(2.0 / SLIP)
     cells = level / 3.0 + np.sqrt((level / 3.0) ** 2 + 2.0 * level * variance)
-    return float(min(cells, book.count) * grid.cell)
+    return float(min(cells, book.kept) * grid.cell)

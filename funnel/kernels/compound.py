@@ -158,7 +158,7 @@ def _best(book: Book) -> Law:
         return enumerated_law(book)
     low, high = window(book)
     on_steps = book.on_steps(high - low)
-    if book.bulk.total or book.count > (SMALL_BOOK if on_steps else FEW):
+    if book.bulk.total or book.kept > (SMALL_BOOK if on_steps else FEW):
         found = cos_law(book, low, high)
         if found is not None:
             return found

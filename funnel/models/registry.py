@@ -24,6 +24,12 @@ BUILT_IN: Mapping[str, str] = types.MappingProxyType(
         "textbook": "funnel.models.textbook:Textbook",
         "win-rate": "funnel.models.win_rate:WinRate",
         "semi-markov": "funnel.models.semi_markov:SemiMarkov",
+        "stage-duration": "funnel.models.stage_duration:StageDuration",
+        "close-date": "funnel.models.close_date:CloseDate",
+        "category": "funnel.models.category:Category",
+        "run-rate": "funnel.forecasting.baselines:RunRate",
+        "seasonal": "funnel.forecasting.baselines:Seasonal",
+        "last-period": "funnel.forecasting.baselines:LastPeriod",
     }
 )
 

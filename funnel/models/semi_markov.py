@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 import numpy as np
 
-from funnel.errors import ExtrapolationWarning, InsufficientDataError, ValidationError
+from funnel.errors import ExtrapolationWarning, InsufficientDataError
 from funnel.kernels import incidence, renewal
+from funnel.kernels.arrays import frozen
 from funnel.models._sojourns import CLASSES, Layout, Sojourns, summarize_sojourns
+from funnel.models._validators import positive
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Funnel, Outcome
-from funnel.tables._build import frozen
 
 if TYPE_CHECKING:
     from funnel.tables import History, Pipeline
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["FittedSemiMarkov", "SemiMarkov"]
 
 THIN = 30  # below so many at risk, ages are pooled into ever wider bins
-
-
-def _positive(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Demand a number > 0, or None where the default is None."""
-    del instance
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and value > 0) and not (value is None and attribute.default is None):  # type: ignore[operator]
-        raise ValidationError.from_value(attribute.name, "must be a number > 0", value, "")
 
 
 @attrs.frozen(eq=False)
@@ -180,9 +173,9 @@ class SemiMarkov(StageModel[Sojourns]):
     (True, True)
     """
 
-    half_life: float | None = attrs.field(default=None, kw_only=True, validator=_positive)
-    lean: float = attrs.field(default=20.0, kw_only=True, validator=_positive)
-    minimum: int = attrs.field(default=20, kw_only=True, validator=_positive)
+    half_life: float | None = attrs.field(default=None, kw_only=True, validator=positive)
+    lean: float = attrs.field(default=20.0, kw_only=True, validator=positive)
+    minimum: int = attrs.field(default=20, kw_only=True, validator=positive)
 
     name: ClassVar[str] = "semi-markov"
     fitted: ClassVar[type[FittedModel]] = FittedSemiMarkov

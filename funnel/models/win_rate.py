@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 import numpy as np
 
 from funnel.errors import ExtrapolationWarning, InsufficientDataError, ValidationError
 from funnel.kernels import incidence as kernel
+from funnel.kernels.arrays import frozen
 from funnel.kernels.shrinkage import beta_binomial_strength
+from funnel.models._validators import whole
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Funnel, Outcome
-from funnel.tables._build import frozen
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -24,13 +25,6 @@ __all__ = ["FittedWinRate", "WinRate", "WinRateSummary"]
 
 CAUSES = 3  # won, lost or removed, censored
 THIN = 30  # below so many at risk, ages are pooled into ever wider bins
-
-
-def _minimum(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Demand a whole number >= 1."""
-    del instance
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValidationError.from_value(attribute.name, "must be a whole number >= 1", value, "")
 
 
 def _padded(left: IntArray, right: IntArray) -> IntArray:
@@ -227,7 +221,7 @@ class WinRate(StageModel[WinRateSummary]):
     0.25
     """
 
-    minimum: int = attrs.field(default=20, kw_only=True, validator=_minimum)
+    minimum: int = attrs.field(default=20, kw_only=True, validator=whole)
 
     name: ClassVar[str] = "win-rate"
     fitted: ClassVar[type[FittedModel]] = FittedWinRate

@@ -12,6 +12,7 @@ from funnel import rules
 from funnel.calendars import to_date, to_dates, to_day, to_days
 from funnel.errors import SchemaMismatchError, ValidationError
 from funnel.kernels import trace
+from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import factorize, texts
 from funnel.stages import ForecastCategory
 from funnel.tables.schema import BLANK, CORE, CORE_KIND, DTYPE, Column, Schema, to_column
@@ -41,14 +42,6 @@ class Rows(NamedTuple):
     at: DayArray
     stage: IntArray
     columns: Mapping[str, Array]
-
-
-def frozen(array: Array) -> Array:
-    """Return the array read-only; a view of somebody else's memory is copied first."""
-    if array.base is not None or not array.flags.owndata:
-        array = array.copy()
-    array.flags.writeable = False
-    return array
 
 
 def restored(cls: type[Any], fields: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a table of cls

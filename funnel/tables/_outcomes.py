@@ -10,6 +10,7 @@ import numpy as np
 from funnel._display import html_table
 from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import to_dates
+from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.stages import Outcome
 from funnel.tables import _build
@@ -113,8 +114,8 @@ def outcomes(history: History, /) -> Outcomes:
     piece = pieces.of_row[last]
     return Outcomes(
         ids=history.ids,
-        outcome=_build.frozen(history.funnel.outcomes[history.stage[last]]),
-        closed_on=_build.frozen(pieces.closed_on[piece]),
-        amount=_build.frozen(history.columns["amount"][last]),
-        reopened=_build.frozen(pieces.reopened[piece]),
+        outcome=frozen(history.funnel.outcomes[history.stage[last]]),
+        closed_on=frozen(pieces.closed_on[piece]),
+        amount=frozen(history.columns["amount"][last]),
+        reopened=frozen(pieces.reopened[piece]),
     )

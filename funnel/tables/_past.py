@@ -8,7 +8,7 @@ import numpy as np
 
 from funnel.calendars import to_date, to_day
 from funnel.errors import LeakError, ValidationError
-from funnel.tables import _build
+from funnel.kernels.arrays import frozen
 from funnel.tables.schema import BLANK
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _blanked(
     """Blank the values of a ``final`` column where they were not known."""
     if column.known == "final":
         values = np.where(visible, values, BLANK[column.kind]).astype(values.dtype)
-    return _build.frozen(values)
+    return frozen(values)
 
 
 def stage_at(funnel: Funnel, position: IntArray) -> IntArray:

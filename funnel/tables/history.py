@@ -13,6 +13,7 @@ from funnel._display import html_table
 from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import to_date, to_dates
 from funnel.kernels import trace
+from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.tables import _build, _past
 from funnel.tables.findings import Findings
@@ -216,7 +217,7 @@ class History:
     @functools.cached_property
     def bounds(self) -> IntArray:
         """Where the rows of each deal begin, (n + 1,)."""
-        return _build.frozen(trace.deal_bounds(self.deal, self.n_deals))
+        return frozen(trace.deal_bounds(self.deal, self.n_deals))
 
     @functools.cached_property
     def pieces(self) -> Pieces:
@@ -230,12 +231,12 @@ class History:
             ladder=self.funnel.ladder,
             outcomes=self.funnel.outcomes,
         )
-        return type(found)(*(_build.frozen(column) for column in found))
+        return type(found)(*(frozen(column) for column in found))
 
     @functools.cached_property
     def _pushes(self) -> IntArray:
         """How often the promise had moved later, up to each row."""
-        return _build.frozen(trace.pushes(self.deal, self.columns["expected_close"]))
+        return frozen(trace.pushes(self.deal, self.columns["expected_close"]))
 
     # -- the doors to the past -------------------------------------------------------------------
 
@@ -292,9 +293,9 @@ class History:
         pipeline = Pipeline(
             schema=self.schema,
             as_of=cut,
-            ids=_build.frozen(self.ids[deals]),
-            stage=_build.frozen(self.stage[rows]),
-            created=_build.frozen(self.created[deals]),
+            ids=frozen(self.ids[deals]),
+            stage=frozen(self.stage[rows]),
+            created=frozen(self.created[deals]),
             stage_entered=pieces.entered[piece],
             closed_on=pieces.closed_on[piece],
             first_seen=self.at[self.bounds[:-1][deals]],

@@ -13,6 +13,7 @@ from funnel._display import html_table
 from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import to_date, to_dates, to_day, to_days
 from funnel.errors import CurrencyMismatchError, ValidationError
+from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.stages import ForecastCategory, Outcome
 from funnel.tables import _build
@@ -93,8 +94,8 @@ class Pipeline:
     def __attrs_post_init__(self) -> None:
         """Own every array and freeze it."""
         for name in ("ids", "stage", *DAYS, *COUNTS, *STAGES):
-            object.__setattr__(self, name, _build.frozen(getattr(self, name)))
-        owned = {name: _build.frozen(values) for name, values in self.columns.items()}
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+        owned = {name: frozen(values) for name, values in self.columns.items()}
         object.__setattr__(self, "columns", types.MappingProxyType(owned))
 
     @classmethod

@@ -77,10 +77,10 @@ def ladder() -> Funnel:
     ('Qualify', 'Propose', 'Pilot', 'Negotiate', 'On hold')
     """
     stages = [
-        Stage("Qualify", win_probability=0.1),
-        Stage("Propose", win_probability=0.3),
+        Stage("Qualify", win_probability=0.1, category="pipeline"),
+        Stage("Propose", win_probability=0.3, category="best case"),
         Stage("Pilot", win_probability=0.4),
-        Stage("Negotiate", win_probability=0.6),
+        Stage("Negotiate", win_probability=0.6, category="commit"),
         Stage("On hold", win_probability=0.05, on_hold=True),
     ]
     return Funnel(stages, won="Won", lost=("Lost", "Cancelled"), removed="Removed")

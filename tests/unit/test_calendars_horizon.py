@@ -203,7 +203,7 @@ def test_horizon_owns_its_edges():
 def test_horizon_is_a_value():
     """Edges and labels make it equal; equal ones hash alike, also from another process."""
     horizon = Horizon.months("2026-07-01", 2)
-    assert {horizon} == {Horizon.months("2026-07-31", 2), pickle.loads(pickle.dumps(horizon))}  # noqa: S301
+    assert {horizon} == {Horizon.months("2026-07-31", 2), pickle.loads(pickle.dumps(horizon))}
     assert horizon != attrs.evolve(horizon, labels=("July", "August"))
     assert horizon != Horizon.custom(
         ["2026-07-01", "2026-08-01", "2026-09-02"], labels=horizon.labels

@@ -295,7 +295,7 @@ class TestStored:
 
     @pytest.mark.parametrize(
         "clone",
-        [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))],  # noqa: S301 - our own bytes
+        [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))],
     )
     def test_copies_are_equal_and_work(self, clone):
         """Process pools send funnels; derived arrays are made again, read-only."""
