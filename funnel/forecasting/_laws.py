@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from funnel.kernels.compound import Law
     from funnel.typing import FloatArray
 
-NODES = 16  # states of the factor that new deals share
+NODES = 8  # states of the factor that new deals share
 SMALL = 0.02  # a Poisson number is split into chances of at most this size
 
 
