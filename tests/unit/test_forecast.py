@@ -398,3 +398,32 @@ def test_lost_deals_that_come_back_are_a_part_of_their_own():
     assert found.parts["reopened"].expected.sum() > 0.0
     total = sum(part.expected for part in found.parts.values())
     assert pytest.approx(found.expected) == total
+
+
+def test_a_history_too_short_for_arrivals_leaves_new_deals_out_and_says_so():
+    """Forty deals of one day are a bulk import, not a rate."""
+    ids = [f"D{i}" for i in range(40)]
+    history = fn.History.from_columns(
+        funnel=FUNNEL,
+        id=ids * 2,
+        stage=["Qualify"] * 40 + ["Won"] * 15 + ["Lost"] * 15 + ["Propose"] * 10,
+        at=["2026-01-01"] * 40 + ["2026-02-01"] * 40,
+        amount=[10.0] * 80,
+    )
+    found = fn.forecast(history, fn.Horizon.months("2026-02-02", 2))
+    assert [0.0, 0.0] == found.parts["new"].expected.tolist()
+    assert any("deals that do not exist yet are left out" in note for note in found.notes)
+
+
+def test_cohorts_are_asked_one_by_one_of_a_model_that_looks_at_the_calendar():
+    """For a model that does not, asking once or one by one gives the same new deals."""
+    history = fn.datasets.simulate(600, rng=3).history
+    horizon = fn.Horizon.quarters("2026-07-01", 2)
+    fitted = fn.DealForecaster("win-rate").fit(history)
+    one_by_one = attrs.evolve(fitted, calendar_aware=True)
+    left, right = (f.forecast(history.snapshot(), horizon) for f in (fitted, one_by_one))
+    assert left.parts["new"].expected.sum() > 0.0
+    assert pytest.approx(left.parts["new"].expected) == right.parts["new"].expected
+    assert fn.forecast(history, horizon, "category").parts["new"].expected.sum() > 0.0
+    without = fn.forecast(history, horizon, fn.DealForecaster("win-rate", arrivals=None))
+    assert [0.0, 0.0] == without.parts["new"].expected.tolist()
