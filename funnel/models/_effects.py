@@ -1,0 +1,136 @@
+"""Effects of covariates and of the calendar, from spells and the hazards that they multiply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from funnel.kernels import clock, ridge, scored
+from funnel.models._covariates import Term, design, width
+from funnel.models._paths import LOSS, WIN, kinds
+from funnel.models._sojourns import Layout
+
+if TYPE_CHECKING:
+    from funnel.models._spells import Spells
+    from funnel.models.semi_markov import FittedSemiMarkov
+    from funnel.typing import FloatArray
+
+__all__ = ["effects", "pace"]
+
+TURNS = 3  # of effects and hazards
+THIN = 20.0  # deals at risk by which the mean of a day leans on the days before
+
+
+class _Moves(NamedTuple):
+    """Moves of a kind: intensity (s, d); by spell, its part unused on the last day, and numbers."""
+
+    rate: FloatArray
+    unused: FloatArray
+    expected: FloatArray
+    seen: FloatArray
+
+
+def _moves(spells: Spells, layout: Layout, hazards: FloatArray, kind: int) -> _Moves:
+    """Count the moves of a kind that are expected and seen in each spell."""
+    _, state, birth, begin, end, target = spells.rows.T
+    kind_of = kinds(layout)
+    chosen = (kind_of == kind)[:, :, None]
+    full, used = scored.intensities(hazards)
+    rate, at_exit = (full * chosen).sum(axis=1), (used * chosen).sum(axis=1)
+    spent = np.concatenate((np.zeros((len(rate), 1)), np.cumsum(rate, axis=1)), axis=1)
+    moved = target >= 0
+    unused = np.where(moved, (rate - at_exit)[state, end - birth], 0.0)
+    expected = spent[state, end - birth + 1] - spent[state, begin - birth] - unused
+    seen = moved & (kind_of[state, target] == kind)
+    return _Moves(rate, unused, np.maximum(expected, 0.0), seen.astype(np.float64))
+
+
+def effects(
+    spells: Spells,
+    base: FittedSemiMarkov,
+    terms: tuple[Term, ...],
+    *,
+    half_life: float | None,
+    penalty: float | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Estimate effects, and the hazards of deals without any: (2, 2 stages, p), (s, t, d).
+
+    Deals that are slow stay, so that the hazards of all deals together fall with age where those
+    of each do not. In turn, effects are estimated given the hazards of a deal without effects, and
+    these are the intensities of all deals over the mean multiplier of those at risk (Breslow).
+    """
+    layout = Layout(base.funnel)
+    phase, begin = spells.rows[:, 0], spells.rows[:, 3]
+    columns = design(terms, spells.values(), spells.schema, len(phase))
+    widths = [width(term) for term in terms]
+    term = np.repeat(np.arange(len(terms)), widths)
+    own = np.flatnonzero(np.repeat([kind != "category" for _, _, kind, _ in terms], widths))
+    # A spell weighs by its first day, which is known before it ends: by the last one, those that
+    # end early would weigh less than those that last.
+    ago = base.trained_until - begin
+    weight = np.ones(len(ago)) if half_life is None else 0.5 ** (ago / half_life)
+    marginal, hazards = scored.intensities(base.hazards)[0], base.hazards
+    found = np.zeros((2, 2 * layout.stages, columns.shape[1]))
+    for _ in range(TURNS):
+        divisor = np.ones(marginal.shape)
+        for kind in (WIN, LOSS):
+            moves = _moves(spells, layout, hazards, kind)
+            found[kind] = ridge.rate_effects(
+                columns,
+                phase,
+                moves.expected * weight,
+                moves.seen * weight,
+                term=term,
+                own=own,
+                groups=2 * layout.stages,
+                penalty=penalty,
+            )
+            scores = np.einsum("np,np->n", columns, found[kind][phase])
+            factor = np.exp(np.clip(scores, -ridge.LIMIT, ridge.LIMIT))
+            mean = _at_risk(spells, factor, weight, marginal.shape)
+            chosen = (kinds(layout) == kind)[:, :, None]
+            divisor = np.where(chosen, mean[:, None, :], divisor)
+        hazards = scored.scaled(marginal, 1.0 / divisor)
+    return found, hazards
+
+
+def _at_risk(
+    spells: Spells, factor: FloatArray, weight: FloatArray, shape: tuple[int, ...]
+) -> FloatArray:
+    """(n,), (n,) -> (s, d): mean factor of the spells at risk, leaning on the days before."""
+    states, days = shape[0], shape[2]
+    _, state, birth, begin, end, _ = spells.rows.T
+    start, stop = state * (days + 1) + begin - birth, state * (days + 1) + end - birth + 1
+    size = states * (days + 1)
+    total, count = (
+        np.cumsum(
+            (
+                np.bincount(start, of, minlength=size) - np.bincount(stop, of, minlength=size)
+            ).reshape(states, days + 1),
+            axis=1,
+        )
+        for of in (factor * weight, weight)
+    )
+    mean = np.ones((states, days))
+    last = np.ones(states)
+    for day in range(days):
+        last = (total[:, day] + THIN * last) / (count[:, day] + THIN)
+        mean[:, day] = last
+    return mean
+
+
+def pace(
+    spells: Spells, base: FittedSemiMarkov, penalty: float | None
+) -> tuple[FloatArray, FloatArray]:
+    """Estimate the pace of the calendar from the moves towards winning: (7,), (2,)."""
+    _, state, birth, begin, end, _ = spells.rows.T
+    first = int(begin.min(initial=base.trained_until))
+    days = base.trained_until - first + 1
+    moves = _moves(spells, Layout(base.funnel), base.hazards, WIN)
+    due = clock.expected_by_day(
+        moves.rate, state, begin - birth, begin - first, end - first, days=days
+    )
+    due -= np.bincount(end - first, moves.unused, minlength=days)
+    seen = np.bincount(end - first, moves.seen, minlength=days).astype(np.float64)
+    return clock.estimate(first, np.maximum(due, 0.0), seen, penalty)

@@ -1,0 +1,285 @@
+"""Which deals move faster: multipliers of semi-Markov hazards by amount, attributes and past."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+import numpy as np
+
+from funnel.errors import ExtrapolationWarning
+from funnel.kernels import clock, scored
+from funnel.kernels.arrays import frozen
+from funnel.kernels.ridge import LIMIT
+from funnel.models._covariates import Term, design, from_pipeline, terms_of, width
+from funnel.models._effects import effects, pace
+from funnel.models._paths import Ahead
+from funnel.models._sojourns import Layout
+from funnel.models._spells import Spells, summarize_spells
+from funnel.models._validators import positive
+from funnel.models.base import FittedModel, StageModel
+from funnel.models.semi_markov import FittedSemiMarkov, SemiMarkov
+from funnel.stages import Funnel, Outcome
+
+if TYPE_CHECKING:
+    from funnel.tables import History, Pipeline
+    from funnel.typing import DateArray, FloatArray, IntArray
+
+__all__ = ["FittedHazardRegression", "HazardRegression"]
+
+CELLS = 10_000_000  # numbers held at a time: deals x targets x days
+
+
+@attrs.frozen(eq=False)
+class FittedHazardRegression:
+    """Daily hazards, and the effects of what is known of a deal; see `HazardRegression`.
+
+    Parameters
+    ----------
+    trained_until : int
+        Last day of the history.
+    funnel : Funnel
+        The ladder.
+    terms : tuple
+        A constant, and covariates as (``"column"`` or ``"state"``, name, kind, knots or levels).
+    effects : (2, 2 stages, p) float64
+        Logarithms of multipliers by column of the terms: of moves towards winning, and of losing
+        or removal; on the day a stage is entered and on later ones, for each stage in turn.
+    weekdays : (7,) float64
+        Pace of the clock by weekday, Monday first; their mean is 1.
+    month_end : (2,) float64
+        Pace on other days, and on the last five days of a month.
+    baseline : (s, t, d) float64
+        Hazards of a deal without effects: what they multiply.
+    hazards : (s, t, d) float64
+        As in `FittedSemiMarkov`: those of all deals together.
+    occupied : (s, d) float64
+        As in `FittedSemiMarkov`.
+    resumed : (stages, d) float64
+        As in `FittedSemiMarkov`.
+    """
+
+    trained_until: int
+    funnel: Funnel
+    terms: tuple[Term, ...]
+    effects: FloatArray = attrs.field(converter=frozen)
+    weekdays: FloatArray = attrs.field(converter=frozen)
+    month_end: FloatArray = attrs.field(converter=frozen)
+    baseline: FloatArray = attrs.field(converter=frozen)
+    hazards: FloatArray = attrs.field(converter=frozen)
+    occupied: FloatArray = attrs.field(converter=frozen)
+    resumed: FloatArray = attrs.field(converter=frozen)
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def win_curve(self, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
+        """Return the chance to be won by each date, given what is known of each deal: (n, k).
+
+        Deals that have been in their stage since an unknown day, and lost ones, have the chances
+        of the semi-Markov model on the same clock.
+
+        Raises
+        ------
+        ValidationError
+            When a column is of another kind than in the history.
+        """
+        if not len(pipeline) or not len(dates):
+            return np.zeros((len(pipeline), len(dates)))
+        days = dates.astype("datetime64[D]").astype(np.int64)
+        passed = clock.passed(self.weekdays, self.month_end, pipeline.as_of, days)
+        whole = np.floor(passed).astype(np.int64)
+        ahead = np.unique(np.concatenate((whole, whole + 1)))
+        known = (pipeline.outcome == Outcome.OPEN) & (pipeline.days_in_stage >= 0)
+        daily = np.zeros((len(pipeline), len(ahead)))
+        daily[known] = self._with_effects(pipeline.select(known), ahead)
+        daily[~known] = self.without_effects().win_curve(
+            pipeline.select(~known), np.datetime64(pipeline.as_of, "D") + ahead
+        )
+        before = np.searchsorted(ahead, whole)
+        later = daily[:, before + 1] - daily[:, before]
+        curve = daily[:, before] + (passed - whole) * later
+        self._warn(pipeline)
+        return np.clip(np.maximum.accumulate(curve, axis=1), 0.0, 1.0)
+
+    def without_effects(self) -> FittedSemiMarkov:
+        """Return the semi-Markov model of all deals together."""
+        return FittedSemiMarkov(
+            trained_until=self.trained_until,
+            funnel=self.funnel,
+            hazards=self.hazards,
+            occupied=self.occupied,
+            resumed=self.resumed,
+        )
+
+    def scores(self, pipeline: Pipeline, /) -> FloatArray:
+        """Return logarithms of the multipliers in the stage that each deal is in: (n, 2).
+
+        Of moves towards winning, and of losing or removal; 0 for deals that are not open.
+        """
+        is_open = pipeline.outcome == Outcome.OPEN
+        phase = np.where(is_open, 2 * pipeline.stage.astype(np.int64) + 1, 0)
+        found = np.einsum("np,gnp->ng", self._design(pipeline), self.effects[:, phase])
+        return np.asarray(np.clip(found, -LIMIT, LIMIT) * is_open[:, None])
+
+    def _design(self, pipeline: Pipeline) -> FloatArray:
+        """(n, p): the columns of all terms."""
+        values = from_pipeline(pipeline, self.terms)
+        return design(self.terms, values, pipeline.schema, len(pipeline))
+
+    def _with_effects(self, pipeline: Pipeline, ahead: IntArray) -> FloatArray:
+        """(k,) -> (n, k): chances of open deals whose days in the stage are known."""
+        found = np.zeros((len(pipeline), len(ahead)))
+        if not len(pipeline):
+            return found
+        # What a deal is like stays; how long it took and where it came from are of this stage.
+        widths = [width(term) for term in self.terms]
+        lasting = np.repeat([term[0] != "state" for term in self.terms], widths).astype(np.bool_)
+        columns = self._design(pipeline)[:, lasting]
+        later = np.einsum("np,gsp->ngs", columns, self.effects[:, :, lasting])
+        model, days = Ahead(Layout(self.funnel), self.baseline, self.resumed), int(ahead[-1])
+        state, now = model.layout.of(pipeline), self.scores(pipeline)
+        points, number, weight = model.nodes(later)
+        fresh = model.fresh(points, days)
+        step = max(CELLS // (len(model.used) * days), 1)
+        for begin in range(0, len(pipeline), step):
+            part = slice(begin, begin + step)
+            age = pipeline.days_in_stage[part].astype(np.int64)
+            leaving = model.leaving(state[part], age, now[part], days)
+            found[part] = scored.sojourn_wins(
+                leaving, number[part], weight[part], fresh, ahead, won=model.won
+            )
+        return found
+
+    def _warn(self, pipeline: Pipeline) -> None:
+        """Say how many open deals are older than any in history."""
+        days = self.hazards.shape[2]
+        is_open = pipeline.outcome == Outcome.OPEN
+        older = int(np.count_nonzero(is_open & (pipeline.days_in_stage >= days)))
+        if older:
+            message = (
+                f"{older:,} open deals are in their stage for longer than any in history "
+                f"({days - 1} days); the last hazard seen is carried on for them"
+            )
+            warnings.warn(message, ExtrapolationWarning, stacklevel=3)
+
+
+@attrs.frozen
+class HazardRegression(StageModel[Spells]):
+    """Competing hazards with covariates: semi-Markov hazards, multiplied by what a deal is like.
+
+    On day u in state s (stage and visit), a deal with covariates x leaves with probability
+    ``1 - exp(-sum over t of L(t))`` and goes to target t in proportion to ``L(t) = l(s, t, u)
+    exp(x . b(k, s))``. The intensities l are those of `SemiMarkov` over the mean multiplier of the
+    deals at risk (a Breslow estimate, in turns with b); the effects b are two sets, one
+    of moves towards winning (up the ladder, or won) and one of losing and removal; other moves are
+    not multiplied. With all effects 0 it is `SemiMarkov`.
+
+    Covariates are all columns that are not ``final``, as they stood on each day: numbers have a
+    hat at each decile and a flag for unknown ones, so that effects may bend; categories have an
+    effect for each level. Days from creation to stage entry (with the days in the stage: the age
+    of the deal), pushes, reopenings and the stage before count too. A number has effects of its
+    own in each stage, on the day of entry and on later days, which lean on a shared effect. Levels
+    that history has not seen, and unknown derived state, have no effect.
+
+    Effects are shrunk: each covariate has a variance, and so has each of its deviations by stage,
+    estimated by the fixed point ``variance = |b|^2 / (effective degrees of freedom + 1)``. Where
+    there is little history, or no effect, it goes to 0 and `SemiMarkov` is left.
+
+    Weekdays and the end of the month set the pace of a clock, again by shrunk multipliers: the
+    curve at a date is the semi-Markov one after as many days as the clock has gone.
+
+    Parameters
+    ----------
+    ridge : float or None
+        One over the variance of all effects; None estimates the variances.
+    half_life : float or None
+        Days after which exposure and moves count half; None weighs all history alike.
+    lean : float
+        How many deals at risk of its stage each class of visit leans on, see `SemiMarkov`.
+    minimum : int
+        Moves out of open stages needed in all; below it nothing is estimated.
+
+    Notes
+    -----
+    It assumes that effects multiply, do not depend on the days in the stage after the first, and
+    that columns stay what they are: a column that is often changed late (a typed close date, a
+    category that follows the stage) says less about later stages than it is taken to. It fails
+    where a column is edited because the deal was lost or won. Later stages have one pair of
+    multipliers, the mean over the stages weighted by the moves expected there, and chances are
+    mixed between multipliers a quarter apart in the logarithm. A clock is exact where hazards do
+    not depend on age, and close where they change slowly within a week.
+
+    The summary keeps a line for each row of history in an open stage: its size grows with it.
+
+    References
+    ----------
+    .. [1] P. D. Allison, "Discrete-time methods for the analysis of event histories", Sociological
+       Methodology 13, 1982, https://doi.org/10.2307/270718.
+    .. [2] G. Tutz, M. Schmid, "Modeling discrete time-to-event data", Springer, 2016,
+       https://doi.org/10.1007/978-3-319-28158-2.
+    .. [3] R. L. Prentice, L. A. Gloeckler, "Regression analysis of grouped survival data with
+       application to breast cancer data", Biometrics 34, 1978, https://doi.org/10.2307/2529588.
+    .. [4] R. Schall, "Estimation in generalized linear models with random effects", Biometrika 78,
+       1991, https://doi.org/10.1093/biomet/78.4.719.
+
+    Examples
+    --------
+    Of the small deals, 90 of 100 are won; of the large ones, 10 of 100:
+
+    >>> import numpy as np
+    >>> import funnel as fn
+    >>> deals = [f"D{i:03}" for i in range(200)]
+    >>> ends = ["Won"] * 90 + ["Lost"] * 10 + ["Won"] * 10 + ["Lost"] * 90
+    >>> history = fn.History.from_columns(
+    ...     funnel=fn.Funnel(["Qualify"]), id=deals * 2, stage=["Qualify"] * 200 + ends,
+    ...     at=["2026-01-01"] * 200 + ["2026-01-11"] * 200, amount=([1.0] * 100 + [9.0] * 100) * 2,
+    ... )
+    >>> pipeline = fn.Pipeline.from_columns(
+    ...     funnel=history.funnel, as_of="2026-01-01", id=["small", "large"], amount=[1.0, 9.0],
+    ...     stage=["Qualify"] * 2, stage_entered=["2026-01-01"] * 2,
+    ... )
+    >>> fitted = HazardRegression().fit(history)
+    >>> march = np.array(["2026-03-01"], dtype="datetime64[D]")
+    >>> fitted.win_curve(pipeline, march).round(1).tolist()
+    [[0.9], [0.1]]
+    """
+
+    ridge: float | None = attrs.field(default=None, kw_only=True, validator=positive)
+    half_life: float | None = attrs.field(default=None, kw_only=True, validator=positive)
+    lean: float = attrs.field(default=20.0, kw_only=True, validator=positive)
+    minimum: int = attrs.field(default=20, kw_only=True, validator=positive)
+
+    name: ClassVar[str] = "hazard-regression"
+    fitted: ClassVar[type[FittedModel]] = FittedHazardRegression
+    calendar_aware: ClassVar[bool] = True
+
+    def summarize(self, history: History, /) -> Spells:
+        """Cut the history into spells, and count exposure and moves."""
+        return summarize_spells(history)
+
+    def estimate(self, summary: Spells, /) -> FittedHazardRegression:
+        """Estimate semi-Markov hazards, then the effects that multiply them.
+
+        Raises
+        ------
+        InsufficientDataError
+            With fewer than `minimum` moves out of open stages.
+        """
+        model = SemiMarkov(half_life=self.half_life, lean=self.lean, minimum=self.minimum)
+        base, spells = model.estimate(summary.sojourns), summary.ordered()
+        terms = terms_of(spells)
+        found, baseline = effects(spells, base, terms, half_life=self.half_life, penalty=self.ridge)
+        weekdays, month_end = pace(spells, base, self.ridge)
+        return FittedHazardRegression(
+            trained_until=base.trained_until,
+            funnel=base.funnel,
+            terms=terms,
+            effects=found,
+            weekdays=weekdays,
+            month_end=month_end,
+            baseline=baseline,
+            hazards=base.hazards,
+            occupied=base.occupied,
+            resumed=base.resumed,
+        )
