@@ -327,5 +327,5 @@ def to_dates(days: DayArray) -> DateArray:
     """
     checked = to_days(days, name="days")
     dates = checked.astype("datetime64[D]")
-    dates[checked == NO_DAY] = np.datetime64("NaT")
+    dates[checked == NO_DAY] = np.datetime64("NaT", "D")
     return dates

@@ -338,7 +338,8 @@ def _years_before(day: int, years: int) -> int:
     date = np.datetime64(day, "D")
     month = date.astype("datetime64[M]")
     within = (date - month.astype("datetime64[D]")).astype(np.int64)
-    return int((month - 12 * years).astype("datetime64[D]").astype(np.int64) + within)
+    earlier = month - np.timedelta64(12 * years, "M")
+    return int(earlier.astype("datetime64[D]").astype(np.int64) + within)
 
 
 def _growth(origin: int, bookings: Bookings) -> float:

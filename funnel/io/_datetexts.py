@@ -241,9 +241,10 @@ def _refuse_serials(texts: Arrow, header: str) -> None:
     serials = texts.filter(arrow().compute.match_substring_regex(texts, _SERIAL))
     if len(serials):
         serial = float(serials[0].as_py())
+        day = np.datetime64("1899-12-30") + np.timedelta64(int(serial), "D")
         msg = (
             f"column {header!r} holds day numbers of Excel such as {serial:g}, which is "
-            f"{np.datetime64('1899-12-30') + int(serial)} or, by the other of its two calendars, "
+            f"{day} or, by the other of its two calendars, "
             "1,462 days later. Format the column as dates (YYYY-MM-DD) and export it again."
         )
         raise ReadError(msg)

@@ -167,7 +167,7 @@ def with_future_blanked(history: History, day: int) -> History:
     """Take the values from all rows after `day`, and let every deal be removed."""
     columns = columns_of(history)
     later = history.at > day
-    blank = {"number": np.nan, "category": "", "date": np.datetime64("NaT")}
+    blank = {"number": np.nan, "category": "", "date": np.datetime64("NaT", "D")}
     for column in history.schema.columns:
         columns[column.name][later] = blank[column.kind]
     removed = history.funnel.outcomes.tolist().index(Outcome.REMOVED)
