@@ -1,4 +1,4 @@
-"""Exposure and exits by calendar bucket, state, target and day of age: the Lexis diagram, counted.
+"""Exposure by calendar bucket, state and day of age: the Lexis diagram, counted.
 
 A spell of a state begins on day `start` at age `age` and ends on day `stop`, where it moves to a
 target or is censored. It is at risk once a day, at ages that grow by one a day, and each day
@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from funnel.typing import BoolArray, DayArray, IntArray
 
-__all__ = ["exits", "exposure"]
+__all__ = ["exposure"]
 
 
 def exposure(
@@ -60,28 +60,3 @@ def exposure(
         edge += np.bincount(base + begin, minlength=len(edge))
         edge -= np.bincount(base + end + 1, minlength=len(edge))
     return np.cumsum(edge.reshape(buckets, states, days + 1), axis=2)[:, :, :days]
-
-
-def exits(
-    state: IntArray,
-    target: IntArray,
-    start: DayArray,
-    age: IntArray,
-    stop: DayArray,
-    *,
-    origin: int,
-    width: int,
-    shape: tuple[int, int, int, int],
-) -> IntArray:
-    """(p,) x 5 -> (b, s, t, d): moves by calendar bucket, state, target and day of age.
-
-    Spells with a negative target are censored and do not count. `shape` holds the numbers of
-    buckets, states, targets and days of age.
-    """
-    buckets, states, targets, days = shape
-    moved = np.flatnonzero(target >= 0)
-    left = stop[moved].astype(np.int64)
-    old = left - start[moved] + age[moved]
-    key = ((left - origin) // width * states + state[moved]) * targets + target[moved]
-    size = buckets * states * targets * days
-    return np.bincount(key * days + old, minlength=size).reshape(shape)

@@ -115,10 +115,12 @@ def convert(
             )
         converted[rows] = amount[rows] * _rate(name, rates[name], days[rows])
     known = schema.column("amount").known
-    changed = [
-        attrs.evolve(column, categories=(to,)) if column.name == "currency" else column
-        for column in schema.columns
-    ]
+    moves = on == "row" and known == "constant"  # a constant amount at changing rates is none
+    new = {
+        "currency": attrs.evolve(schema.column("currency"), categories=(to,)),
+        "amount": attrs.evolve(schema.column("amount"), known="dated" if moves else known),
+    }
+    changed = [new.get(column.name, column) for column in schema.columns]
     extra = (
         Column("amount_original", "number", known=known),
         attrs.evolve(schema.column("currency"), name="currency_original"),

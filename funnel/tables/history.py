@@ -16,6 +16,7 @@ from funnel.kernels import trace
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.tables import _build, _past
+from funnel.tables.currency import On, Rates, convert
 from funnel.tables.findings import Findings
 from funnel.tables.pipeline import Pipeline
 
@@ -310,6 +311,18 @@ class History:
         if not features:
             return pipeline
         return pipeline.with_features(self if day is None else self.until(day), features)
+
+    def convert(self, rates: Rates, *, to: str, on: On = "row") -> History:
+        """Return the history with amounts in the currency `to`; the originals stay as columns.
+
+        See `funnel.tables.currency.convert`.
+        """
+        last = np.full(len(self), self.observed_until, dtype=np.int32)
+        days = self.at if on == "row" else last
+        schema, columns = convert(self.schema, self.columns, days, rates, to=to, on=on)
+        every = np.ones(len(self), dtype=np.bool_)
+        changed = attrs.evolve(self, schema=schema)
+        return _build.subset(changed, np.ones(self.n_deals, dtype=np.bool_), every, columns)
 
     # -- chunks ----------------------------------------------------------------------------------
 

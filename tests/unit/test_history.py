@@ -336,6 +336,22 @@ def test_rates_by_day():
         history().snapshot().convert(rates, to="EUR")
 
 
+def test_a_history_is_converted_row_by_row():
+    """Each row at its own day's rate; models then learn from one currency."""
+    table = history(currency=["EUR"] * 5 + ["USD"] * 5, amount=[10.0] * 10)
+    rates = {"USD": {"2026-01-01": 0.5, "2026-02-01": 0.8}}
+    found = table.convert(rates, to="EUR")
+    assert [10.0] * 5 + [8.0, 8.0, 5.0, 5.0, 8.0] == found.columns["amount"].tolist()
+    assert [10.0] * 10 == found.columns["amount_original"].tolist()
+    assert "EUR" == found.snapshot().currency
+    assert found.until("2026-02-01").snapshot().identical_to(found.snapshot("2026-02-01"))
+    last = table.convert(rates, to="EUR", on="as_of").columns["amount"]
+    assert [10.0] * 5 + [8.0] * 5 == last.tolist()
+    constant = history(currency="USD", amount=[10.0] * 10, known={"amount": "constant"})
+    for on, known in (("row", "dated"), ("as_of", "constant")):
+        assert known == constant.convert(rates, to="EUR", on=on).schema.column("amount").known
+
+
 def test_spells_and_their_ends():
     """A: qualify 15 days, propose 21; D came back from won, which is one more stay."""
     stays = fn.spells(history())
