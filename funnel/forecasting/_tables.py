@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import numpy as np
 
 from funnel._display import html_table, money, percent, text_table
-from funnel._frames import FrameBackend, to_frame
+from funnel._results import ResultTable
 from funnel.calendars import to_date
 from funnel.errors import ValidationError
 from funnel.forecasting._rows import PARTS
@@ -28,41 +28,8 @@ ORDER = (ForecastCategory.COMMIT, ForecastCategory.BEST_CASE, ForecastCategory.P
 NONE = "no category"
 
 
-class _Table:
-    """Text, HTML and frames of a small result, from its columns and a heading."""
-
-    __slots__ = ()
-
-    def to_columns(self) -> dict[str, Any]:
-        """Return the columns of the table."""
-        raise NotImplementedError
-
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return headers and rows as text."""
-        columns = self.to_columns()
-        shown = [
-            [percent(v) if name in {"chance", "share"} else money(v) for v in values.tolist()]
-            if values.dtype.kind == "f"
-            else [str(v) for v in values.tolist()]
-            for name, values in columns.items()
-        ]
-        return list(columns), [list(row) for row in zip(*shown, strict=True)]
-
-    def to_frame(self, *, backend: FrameBackend = "pandas") -> Any:  # noqa: ANN401 - a native frame
-        """Return the table as a dataframe of `backend`."""
-        return to_frame(self.to_columns(), backend)
-
-    def __str__(self) -> str:
-        """Return the table as text."""
-        return text_table(*self._cells())
-
-    def _repr_html_(self) -> str:
-        """Return the table for a notebook."""
-        return html_table(*self._cells())
-
-
 @attrs.frozen(eq=False)
-class LargestDeals(_Table):
+class LargestDeals(ResultTable):
     """The deals that contribute most to a forecast.
 
     Parameters
@@ -78,6 +45,8 @@ class LargestDeals(_Table):
         Of the expected money of the whole forecast.
     """
 
+    percents: ClassVar[frozenset[str]] = frozenset({"chance", "share"})
+
     ids: StringArray
     amount: FloatArray
     chance: FloatArray
@@ -91,7 +60,7 @@ class LargestDeals(_Table):
 
 
 @attrs.frozen(eq=False)
-class RollUp(_Table):
+class RollUp(ResultTable):
     """Open money by forecast category and the period of the promised day.
 
     Parameters
