@@ -72,7 +72,7 @@ def estimate(
         own=np.empty(0, dtype=np.int64),
         groups=1,
         penalty=penalty,
-    )[0]
+    ).by_group[0]
     pace = np.exp(np.clip(effects, -ridge.LIMIT, ridge.LIMIT))
     other = 1.0 / (1.0 - SHARE + SHARE * pace[7])
     return pace[:7] / pace[:7].mean(), np.array([other, other * pace[7]])

@@ -8,22 +8,50 @@ normal with mean 0 and a variance for each block of them; without evidence a blo
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from funnel.typing import FloatArray, IntArray
 
-__all__ = ["LIMIT", "rate_effects"]
+__all__ = ["LIMIT", "Effects", "rate_effects"]
 
 LIMIT = 3.0
 """Scores (logarithms of multipliers) are kept within this distance of 0."""
 
 PASSES = 6  # Newton steps, each a pass over the rows
+MORE = 2  # from effects that were estimated before
 ROUNDS = 3  # updates of the variances within a step
 PRIOR = 1.0  # degrees of freedom without effect: few levels and few events say little
 VARIANCES = (1e-8, 4.0)  # of effects; a standard deviation of 2 is a factor of e^2
+
+
+class Effects(NamedTuple):
+    """Effects of columns: by group, and as shared ones and deviations with their variances.
+
+    Parameters
+    ----------
+    by_group : (groups, p) float64
+    shared : (p,) float64
+    deviations : (held, q) float64
+        Of the columns that may deviate, in each group that has rows.
+    variances : (1 + held, terms) float64
+        Of the shared effects, and of the deviations in each group, by term.
+    """
+
+    by_group: FloatArray
+    shared: FloatArray
+    deviations: FloatArray
+    variances: FloatArray
+
+
+class _Curvature(NamedTuple):
+    """Second derivatives: (p, p); by group (g, p, q) between both, and (g, q, q) of deviations."""
+
+    shared: FloatArray
+    between: FloatArray
+    deviations: FloatArray
 
 
 def rate_effects(
@@ -36,7 +64,8 @@ def rate_effects(
     own: IntArray,
     groups: int,
     penalty: float | None,
-) -> FloatArray:
+    start: Effects | None = None,
+) -> Effects:
     """(n, p), (n,), (n,), (n,) -> (groups, p): effects of columns by group of rows.
 
     A column has an effect that all groups share; the columns `own` have a deviation from it in
@@ -57,46 +86,73 @@ def rate_effects(
         penalised quasi-likelihood (Breslow & Clayton 1993, doi:10.1080/01621459.1993.10594284).
         It is that of Schall (1991, doi:10.1093/biomet/78.4.719) but for the 1, which counts one
         further effect of 0.
+    start : Effects, optional
+        Of a similar problem, of the same groups and columns: fewer steps are made from there.
+
+    Notes
+    -----
+    Deviations of different groups meet in the shared effects only, so that the curvature is a
+    bordered block diagonal: each block is inverted by itself, and the border by its Schur
+    complement.
     """
     edges = np.searchsorted(group, np.arange(groups + 1))
     parts = [slice(first, last) for first, last in itertools.pairwise(edges.tolist())]
     held = [g for g, rows in enumerate(parts) if expected[rows].sum() > 0.0]
     columns, terms = design.shape[1], int(term.max(initial=-1)) + 1
-    block = np.concatenate((term, *(term[own] + terms * (1 + i) for i in range(len(held)))))
-    variance = np.full(terms * (1 + len(held)), 0.1 if penalty is None else 1.0 / penalty)
-    effects = np.zeros(len(block))
-    by_group = np.zeros((groups, columns))
-    for _ in range(PASSES):
-        curvature, pull = np.zeros((len(block), len(block))), np.zeros(len(block))
-        source = np.concatenate((np.arange(columns), own))
+    found = start or Effects(
+        np.zeros((groups, columns)),
+        np.zeros(columns),
+        np.zeros((len(held), len(own))),
+        np.full((1 + len(held), terms), 0.1 if penalty is None else 1.0 / penalty),
+    )
+    for _ in range(PASSES if start is None else MORE):
+        whole, pull = np.zeros((columns, columns)), np.zeros(columns)
+        between = np.zeros((len(held), columns, len(own)))
+        pulls = np.zeros((len(held), len(own)))
         for i, g in enumerate(held):
             x = design[parts[g]]
-            mean = expected[parts[g]] * np.exp(np.clip(x @ by_group[g], -LIMIT, LIMIT))
-            place = np.concatenate(
-                (np.arange(columns), columns + i * len(own) + np.arange(len(own)))
-            )
-            curvature[np.ix_(place, place)] += (x.T @ (x * mean[:, None]))[np.ix_(source, source)]
-            pull[place] += (x.T @ (events[parts[g]] - mean))[source]
-        pull += curvature @ effects
+            mean = expected[parts[g]] * np.exp(np.clip(x @ found.by_group[g], -LIMIT, LIMIT))
+            square = x.T @ (x * mean[:, None])
+            gap = x.T @ (events[parts[g]] - mean) + square @ found.by_group[g]
+            whole += square
+            between[i] = square[:, own]
+            pull += gap
+            pulls[i] = gap[own]
+        curvature = _Curvature(whole, between, between[:, own])
         for _ in range(ROUNDS if penalty is None else 1):
-            effects, variance = _step(curvature, pull, block, variance, fixed=penalty is not None)
-        by_group[:] = effects[:columns]
-        by_group[np.array(held, dtype=np.int64)[:, None], own] += effects[columns:].reshape(
-            len(held), len(own)
-        )
-    return by_group
+            found = _step(curvature, (pull, pulls), (term, own), found, fixed=penalty is not None)
+        found.by_group[:] = found.shared
+        found.by_group[np.array(held, dtype=np.int64)[:, None], own] += found.deviations
+    return found
 
 
 def _step(
-    curvature: FloatArray, pull: FloatArray, block: IntArray, variance: FloatArray, *, fixed: bool
-) -> tuple[FloatArray, FloatArray]:
+    curvature: _Curvature,
+    pull: tuple[FloatArray, FloatArray],
+    columns: tuple[IntArray, IntArray],
+    now: Effects,
+    *,
+    fixed: bool,
+) -> Effects:
     """Solve the quadratic approximation, and move each variance to what its effects show."""
-    precision = 1.0 / variance[block]
-    spread = np.linalg.inv(curvature + np.diag(precision))
-    effects = spread @ pull
+    term, own = columns
+    shared, single = 1.0 / now.variances[0, term], 1.0 / now.variances[1:, term[own]]
+    blocks = np.linalg.inv(curvature.deviations + single[:, :, None] * np.eye(len(own)))
+    border = curvature.between @ blocks  # (g, p, q)
+    schur = curvature.shared + np.diag(shared)
+    schur -= np.einsum("gpq,grq->pr", border, curvature.between)
+    spread = np.linalg.inv(schur)
+    effects = spread @ (pull[0] - np.einsum("gpq,gq->p", border, pull[1]))
+    deviations = np.einsum("gqr,gr->gq", blocks, pull[1]) - np.einsum("gpq,p->gq", border, effects)
     if fixed:
-        return effects, variance
-    size = len(variance)
-    free = np.bincount(block, 1.0 - precision * np.diag(spread), minlength=size)
-    found = np.bincount(block, effects**2, minlength=size) / (free + PRIOR)
-    return effects, np.clip(found, *VARIANCES)
+        return now._replace(by_group=now.by_group.copy(), shared=effects, deviations=deviations)
+    mine = np.einsum("gqq->gq", blocks) + np.einsum("gpq,pr,grq->gq", border, spread, border)
+    variances = np.empty_like(now.variances)
+    terms = variances.shape[1]
+    rows = [(effects, shared, np.diag(spread), term)]
+    rows += [(deviations[i], single[i], mine[i], term[own]) for i in range(len(single))]
+    for i, (values, precision, variance, block) in enumerate(rows):
+        free = np.bincount(block, 1.0 - precision * variance, minlength=terms)
+        size = np.bincount(block, values**2, minlength=terms)
+        variances[i] = np.clip(size / (free + PRIOR), *VARIANCES)
+    return Effects(now.by_group.copy(), effects, deviations, variances)

@@ -71,12 +71,12 @@ def effects(
     ago = base.trained_until - begin
     weight = np.ones(len(ago)) if half_life is None else 0.5 ** (ago / half_life)
     marginal, hazards = scored.intensities(base.hazards)[0], base.hazards
-    found = np.zeros((2, 2 * layout.stages, columns.shape[1]))
+    known: dict[int, ridge.Effects] = {}
     for _ in range(TURNS):
         divisor = np.ones(marginal.shape)
         for kind in (WIN, LOSS):
             moves = _moves(spells, layout, hazards, kind)
-            found[kind] = ridge.rate_effects(
+            known[kind] = ridge.rate_effects(
                 columns,
                 phase,
                 moves.expected * weight,
@@ -85,14 +85,15 @@ def effects(
                 own=own,
                 groups=2 * layout.stages,
                 penalty=penalty,
+                start=known.get(kind),
             )
-            scores = np.einsum("np,np->n", columns, found[kind][phase])
+            scores = np.einsum("np,np->n", columns, known[kind].by_group[phase])
             factor = np.exp(np.clip(scores, -ridge.LIMIT, ridge.LIMIT))
             mean = _at_risk(spells, factor, weight, marginal.shape)
             chosen = (kinds(layout) == kind)[:, :, None]
             divisor = np.where(chosen, mean[:, None, :], divisor)
         hazards = scored.scaled(marginal, 1.0 / divisor)
-    return found, hazards
+    return np.stack([known[kind].by_group for kind in (WIN, LOSS)]), hazards
 
 
 def _at_risk(

@@ -82,7 +82,7 @@ def test_rates_without_penalty_are_events_over_expected():
         own=np.array([0, 1]),
         groups=3,
         penalty=1e-6,
-    )
+    ).by_group
     np.testing.assert_allclose(found[:2].ravel(), np.log(events / expected), atol=1e-6)
     # The third group has no rows: it has the shared effect, half way where penalties are equal.
     np.testing.assert_allclose(found[2], found[:2].sum(axis=0) / 3.0, atol=1e-6)
@@ -94,11 +94,34 @@ def test_variances_vanish_without_evidence_and_grow_with_it():
     expected = np.full(200, 20.0)
     common = {"term": np.zeros(4, dtype=int), "own": np.array([], dtype=int), "groups": 1}
     rows = np.zeros(200, dtype=int)
-    none = ridge.rate_effects(levels, rows, expected, expected, penalty=None, **common)
+    none = ridge.rate_effects(levels, rows, expected, expected, penalty=None, **common).by_group
     assert np.abs(none).max() < 1e-6
     events = np.where(levels[:, 0] > 0, 40.0, 20.0)
-    some = ridge.rate_effects(levels, rows, expected, events, penalty=None, **common)
+    some = ridge.rate_effects(levels, rows, expected, events, penalty=None, **common).by_group
     assert pytest.approx([np.log(2.0), 0.0, 0.0, 0.0], abs=0.01) == some[0].tolist()
+
+
+def test_effects_solve_the_penalised_equations():
+    """At a fixed penalty the gradient of likelihood and prior vanishes, by shared and own effects.
+
+    The closed form of the first order conditions, without any use of the block structure.
+    """
+    rng = np.random.default_rng(5)
+    group = np.sort(rng.integers(0, 4, 300))
+    design = rng.normal(size=(300, 3)) * 0.5
+    expected = rng.uniform(1.0, 5.0, 300)
+    events = rng.poisson(expected * np.exp(design @ [0.3, -0.2, 0.1])).astype(float)
+    own = np.array([0, 2])
+    found = ridge.rate_effects(
+        design, group, expected, events, term=np.arange(3), own=own, groups=4, penalty=2.0
+    )
+    gap = events - expected * np.exp(np.einsum("np,np->n", design, found.by_group[group]))
+    np.testing.assert_allclose(design.T @ gap, 2.0 * found.shared, atol=1e-7)
+    for g in range(4):
+        mine = group == g
+        np.testing.assert_allclose(
+            design[mine][:, own].T @ gap[mine], 2.0 * found.deviations[g], atol=1e-7
+        )
 
 
 def test_expected_by_day_adds_rates_of_spells_at_risk():
