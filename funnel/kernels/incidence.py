@@ -64,7 +64,8 @@ def pooled_hazards(
     """
     hazards = np.zeros_like(events, dtype=np.float64)
     begin, end = edges[:-1], edges[1:]
-    single = int(np.count_nonzero(end - begin == 1))
+    wide = np.flatnonzero(end - begin > 1)  # the last bin may be cut to a day, and is still one
+    single = int(wide[0]) if len(wide) else len(begin)
     exposed = risk[:single]
     np.divide(events[:, :single], exposed, out=hazards[:, :single], where=exposed > 0)
     if single:

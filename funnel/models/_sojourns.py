@@ -9,6 +9,8 @@ import numpy as np
 
 from funnel.errors import ValidationError
 from funnel.kernels import exposure as kernel
+from funnel.models._segment_counts import SegmentCounts, count_segments
+from funnel.models._segment_counts import tally as _tally
 from funnel.stages import Funnel, Outcome
 
 if TYPE_CHECKING:
@@ -104,6 +106,8 @@ class Sojourns:
         Ages at which stages were resumed after a hold.
     undated : (s,) int64
         Spells whose day of entry is unknown; they are not in the other counts.
+    segments : SegmentCounts or None
+        Exposure and moves by segment, where asked for.
     """
 
     funnel: Funnel
@@ -114,6 +118,7 @@ class Sojourns:
     counts: IntArray
     resumed: IntArray
     undated: IntArray
+    segments: SegmentCounts | None = None
 
     def merge(self, other: Sojourns, /) -> Sojourns:
         """Add the counts of other deals."""
@@ -143,19 +148,34 @@ class Sojourns:
             counts=counts,
             resumed=resumed,
             undated=self.undated + other.undated,
+            segments=_merged(self.segments, other.segments),
         )
 
-    def weighted(self, half_life: float | None) -> tuple[FloatArray, FloatArray]:
+    def weights(self, half_life: float | None, *, until: int | None = None) -> FloatArray:
+        """(b,): the weight of each calendar bucket, as it stands at the end of bucket `until`.
+
+        Later buckets have none; by default all count, as of the censoring day.
+        """
+        number = self.first_bucket + np.arange(len(self.exposure))
+        end = self.trained_until + 1 if until is None else (until + 1) * BUCKET
+        ago = np.maximum(end - (number + 0.5) * BUCKET, 0.0)
+        weight = np.ones(len(number)) if half_life is None else 0.5 ** (ago / half_life)
+        return weight if until is None else np.where(number <= until, weight, 0.0)
+
+    def weighted(
+        self, half_life: float | None, *, until: int | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Return exposure (s, d) and moves (s, t, d), each bucket weighted by its age.
 
         The weight is that of the bucket in which exposure and moves fall, so that hazards stay
         ratios of like to like; weighting whole spells by their exit would bias them down.
         """
+        return self.summed(self.weights(half_life, until=until))
+
+    def summed(self, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return exposure (s, d) and moves (s, t, d), given the weight of each bucket, (b,)."""
         layout = Layout(self.funnel)
-        buckets, states, days = self.exposure.shape
-        middle = (self.first_bucket + np.arange(buckets) + 0.5) * BUCKET
-        ago = np.maximum(self.trained_until + 1 - middle, 0.0)
-        weight = np.ones(buckets) if half_life is None else 0.5 ** (ago / half_life)
+        _, states, days = self.exposure.shape
         exposed = np.tensordot(weight, self.exposure, axes=1)
         bucket, state, target, age = self.moves.T
         key = (state * layout.targets + target) * days + age
@@ -167,21 +187,18 @@ class Sojourns:
         return exposed, moved.astype(np.float64).reshape(states, layout.targets, days)
 
 
-def _tally(moves: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
-    """(m, 4), (m,) -> (u, 4), (u,): add up equal moves."""
-    if not len(moves):
-        return moves, counts
-    low = moves.min(axis=0)
-    span = moves.max(axis=0) - low + 1
-    key = np.zeros(len(moves), dtype=np.int64)
-    for column in range(moves.shape[1]):
-        key = key * span[column] + (moves[:, column] - low[column])
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    return moves[first], np.bincount(inverse, counts).astype(np.int64)
+def _merged(one: SegmentCounts | None, two: SegmentCounts | None) -> SegmentCounts | None:
+    """Merge counts by segment; both summaries have them, or none."""
+    if one is None or two is None:
+        if one is not two:
+            rule = "must all be by segment, or none of them"
+            raise ValidationError.from_value("summaries", rule, "one is, one is not", "")
+        return None
+    return one.merge(two)
 
 
-def summarize_sojourns(history: History, /) -> Sojourns:
-    """Count exposure and moves of a chunk of history."""
+def summarize_sojourns(history: History, /, *, segments: tuple[str, ...] = ()) -> Sojourns:
+    """Count exposure and moves of a chunk of history, by the values of `segments` too."""
     layout, pieces = Layout(history.funnel), history.pieces
     state = layout.state(pieces.stage, pieces.visit)
     used = np.flatnonzero((state >= 0) & (pieces.age >= 0))
@@ -209,6 +226,14 @@ def summarize_sojourns(history: History, /) -> Sojourns:
         (left // BUCKET, state[used][gone], target[gone], left - start[gone] + age[gone]), 1
     )
     table, counts = _tally(moves, np.ones(len(gone), dtype=np.int64))
+    by_segment = None
+    if segments:
+        late = ~fresh & (stop > start)  # at risk from the day after, see `kernels.exposure`
+        first_day = start.astype(np.int64) + late
+        stays = (state[used], first_day, stop.astype(np.int64), start - age)
+        by_segment = count_segments(
+            history, segments, pieces=used, moves=moves, moved=gone, stays=stays, width=BUCKET
+        )
     back = np.flatnonzero(resumed[used])
     stage = pieces.stage[used][back].astype(np.int64)
     ages = np.bincount(stage * days + age[back], minlength=layout.stages * days)
@@ -222,6 +247,7 @@ def summarize_sojourns(history: History, /) -> Sojourns:
         counts=counts,
         resumed=ages.reshape(layout.stages, days),
         undated=np.bincount(state[lost], minlength=layout.states),
+        segments=by_segment,
     )
 
 

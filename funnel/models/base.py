@@ -11,11 +11,14 @@ from funnel.summary import Summary, summarize
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    import numpy as np
+
+    from funnel.models._flow import StageFlow
     from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
-    from funnel.typing import DateArray, FloatArray
+    from funnel.typing import DateArray, FloatArray, IntArray
 
-__all__ = ["FittedModel", "StageModel"]
+__all__ = ["FittedModel", "HasCells", "HasDraw", "HasFlow", "StageModel"]
 
 S = TypeVar("S", bound=Summary)
 
@@ -108,3 +111,45 @@ class StageModel(abc.ABC, Generic[S]):
             found=0,
             remedy="Fit it on a History, or use 'textbook', which works from typed probabilities.",
         )
+
+
+@runtime_checkable
+class HasCells(FittedModel, Protocol):
+    """Optional: a fitted model with few distinct curves, so that sums go by cell.
+
+    Deals in one cell have the same curve at any date: ``model.win_curve(pipeline, dates)[i]`` is
+    the row of ``model.cell_curves(cells, pipeline.as_of, dates)`` that belongs to deal i.
+    """
+
+    def cells(self, pipeline: Pipeline, /) -> IntArray:
+        """Return the cell of each deal: (n,) numbers >= 0; -1 where the chance is 0 for ever."""
+        ...
+
+    def cell_curves(self, cells: IntArray, as_of: int, dates: DateArray, /) -> FloatArray:
+        """Return the win curves of cells: (c,), (), (k,) -> (c, k).
+
+        `cells` are numbers that `cells` gave, ascending, each once.
+        """
+        ...
+
+
+@runtime_checkable
+class HasDraw(FittedModel, Protocol):
+    """Optional: a fitted model that knows how uncertain its parameters are."""
+
+    def draw(self, rng: np.random.Generator, /) -> FittedModel:
+        """Return one draw of the parameters, given the history; on average they are its own."""
+        ...
+
+
+@runtime_checkable
+class HasFlow(FittedModel, Protocol):
+    """Optional: a fitted model of the whole path, which plans need stage by stage."""
+
+    def stage_flow(self, pipeline: Pipeline, days: int, /) -> StageFlow:
+        """Return what is expected of the deals of a pipeline on each of the next days."""
+        ...
+
+    def fresh_flow(self, stage: str, days: int, /) -> StageFlow:
+        """Return what is expected of one deal that enters a stage, from the day of its entry."""
+        ...

@@ -25,6 +25,7 @@ BUILT_IN: Mapping[str, str] = types.MappingProxyType(
         "win-rate": "funnel.models.win_rate:WinRate",
         "semi-markov": "funnel.models.semi_markov:SemiMarkov",
         "hazard-regression": "funnel.models.hazard_regression:HazardRegression",
+        "parametric": "funnel.models.parametric:Parametric",
         "stage-duration": "funnel.models.stage_duration:StageDuration",
         "close-date": "funnel.models.close_date:CloseDate",
         "category": "funnel.models.category:Category",

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
 import numpy as np
 
-from funnel.errors import ExtrapolationWarning, InsufficientDataError
-from funnel.kernels import incidence, renewal
+from funnel.errors import ExtrapolationWarning, InsufficientDataError, ValidationError
+from funnel.kernels import flow
 from funnel.kernels.arrays import frozen
+from funnel.models._cells import gathered
+from funnel.models._curves import ages_in_state, cell_wins
+from funnel.models._flow import StageFlow
+from funnel.models._half_life import AUTO, best_half_life, half_life_or_auto
+from funnel.models._hazards import THIN, draw_states, hazards_of, scaled
+from funnel.models._segments import (
+    Effect,
+    SegmentEffects,
+    Segments,
+    estimate_effects,
+    redrawn,
+    segment_names,
+)
 from funnel.models._sojourns import CLASSES, Layout, Sojourns, summarize_sojourns
 from funnel.models._validators import positive
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Funnel, Outcome
+from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
     from funnel.tables import History, Pipeline
     from funnel.typing import DateArray, FloatArray, IntArray
 
-__all__ = ["FittedSemiMarkov", "SemiMarkov"]
-
-THIN = 30  # below so many at risk, ages are pooled into ever wider bins
+__all__ = ["THIN", "FittedSemiMarkov", "SegmentEffects", "SemiMarkov", "StageFlow"]
 
 
 @attrs.frozen(eq=False)
@@ -41,6 +56,12 @@ class FittedSemiMarkov:
         Days at risk behind the hazards (weighted), by state and day of age.
     resumed : (stages, d) float64
         Distribution of the ages at which stages are resumed after a hold.
+    lean : float
+        How many deals at risk of its stage each state leans on; 0 where each stands alone.
+    half_life : float or None
+        Days after which history counted half.
+    effects : tuple
+        Rows of `segments`.
     """
 
     trained_until: int
@@ -48,74 +69,170 @@ class FittedSemiMarkov:
     hazards: FloatArray = attrs.field(converter=frozen)
     occupied: FloatArray = attrs.field(converter=frozen)
     resumed: FloatArray = attrs.field(converter=frozen)
+    lean: float = attrs.field(default=0.0, kw_only=True)
+    half_life: float | None = attrs.field(default=None, kw_only=True)
+    effects: tuple[Effect, ...] = attrs.field(default=(), kw_only=True)
 
     needs: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def segments(self) -> SegmentEffects:
+        """By how much hazards differ between segments, with counts and intervals."""
+        return SegmentEffects(self.effects)
+
     def win_curve(self, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
-        """Return the chance to be won by each date given stage, visit and age: (n, k)."""
-        layout = Layout(self.funnel)
-        ahead = dates.astype("datetime64[D]").astype(np.int64) - pipeline.as_of
-        state = layout.of(pipeline)
-        age = np.where(state >= layout.stages * CLASSES, pipeline.as_of - pipeline.closed_on, 0)
-        age = np.where(pipeline.outcome == Outcome.OPEN, pipeline.days_in_stage, age)
-        asked = np.flatnonzero(state >= 0)
-        chances = np.zeros((len(pipeline), len(ahead)))
-        if not len(asked) or not len(ahead):
-            return chances
-        ages = np.unique(np.maximum(age[asked], 0))
-        table = self._table(ages, ahead, unknown=bool(np.any(age[asked] < 0)))
-        known = asked[age[asked] >= 0]
-        chances[known] = table[0][np.searchsorted(ages, age[known]), state[known]]
-        undated = asked[age[asked] < 0]
-        chances[undated] = table[1][state[undated]]
-        self._warn(pipeline, age)
-        return np.clip(np.maximum.accumulate(chances, axis=1), 0.0, 1.0)
+        """Return the chance to be won by each date given stage, visit, age and segment: (n, k)."""
+        curves = gathered(self, pipeline, dates)
+        self._warn(pipeline)
+        return curves
 
-    def _table(
-        self, ages: IntArray, ahead: IntArray, *, unknown: bool
-    ) -> tuple[FloatArray, FloatArray]:
-        """Chances by (age, state, date), and by (state, date) where the age is unknown."""
-        layout = Layout(self.funnel)
-        days = self.hazards.shape[2]
-        fresh = self._fresh(int(ahead.max()))
-        every = np.arange(days) if unknown else ages
-        found = renewal.conditional_wins(self.hazards, layout.won, fresh, every, ahead)
-        if not unknown:
-            return found, found[0]
-        weight = self.occupied / np.maximum(self.occupied.sum(axis=1, keepdims=True), 1e-300)
-        return found[np.minimum(ages, days - 1)], np.einsum("sd,dsk->sk", weight, found)
+    def cells(self, pipeline: Pipeline, /) -> IntArray:
+        """Return the cell of each deal, (n,): its segment, state and age; -1 won or removed."""
+        layout, days = Layout(self.funnel), self.hazards.shape[2]
+        state, age = layout.of(pipeline), ages_in_state(pipeline)
+        segment = Segments.of(layout, self.effects).number(pipeline)
+        cell = state * (days + 1) + np.where(age < 0, days, np.minimum(age, days - 1))
+        return np.where(state < 0, -1, segment * (layout.states * (days + 1)) + cell)
 
-    def _fresh(self, horizon: int) -> FloatArray:
-        """Chance to have won within each number of days after entering or resuming a state."""
+    def cell_curves(self, cells: IntArray, as_of: int, dates: DateArray, /) -> FloatArray:
+        """Return the win curves of cells that `cells` gave, ascending: (c,), (), (k,) -> (c, k)."""
         layout = Layout(self.funnel)
-        days = horizon + 1
-        shared = min(days, self.hazards.shape[2])
-        padded = np.concatenate(
-            (
-                self.hazards[:, :, :shared],
-                np.repeat(self.hazards[:, :, -1:], days - shared, axis=2),
-            ),
-            axis=2,
+        ahead = dates.astype("datetime64[D]").astype(np.int64) - as_of
+        chances = np.zeros((len(cells), len(ahead)))
+        for rows, inside, hazards in self._by_segment(cells):
+            chances[rows] = cell_wins(
+                layout, hazards, self.occupied, self.resumed, cells=inside, ahead=ahead
+            )
+        return chances
+
+    def _by_segment(self, cells: IntArray) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
+        """Yield rows, cells within the segment, and the segment's hazards."""
+        layout = Layout(self.funnel)
+        segment, inside = np.divmod(cells, layout.states * (self.hazards.shape[2] + 1))
+        if not self.effects:
+            yield np.arange(len(cells)), inside, self.hazards
+            return
+        table = Segments.of(layout, self.effects)
+        for number in np.unique(segment).tolist():
+            rows = np.flatnonzero(segment == number)
+            yield rows, inside[rows], scaled(self.hazards, table.factor(number))
+
+    def draw(self, rng: np.random.Generator, /) -> Self:
+        """Return the model with one draw of its hazards and multipliers, given the history.
+
+        With N deals at risk in a bin of age, of which a share h left to a goal, and L = `lean`
+        times the days of the bin, the hazards of the stage are Dirichlet with mean w and precision
+        ``sum over its states of N L / (N + L)``, and those of each state given them Dirichlet with
+        mean ``(moves + L w) / (N + L)`` and precision ``N + L``: together, the variance is
+        ``h (1 - h) / N`` where a stage has one state, and larger than that of its stage where a
+        state was hardly ever seen. Bins wider than a day lean on the one before, as in the
+        estimate. Exposure that is weighted by recency counts by its weight. Multipliers of segments
+        are Gamma(observed + a, expected + a). Ages of resumption are kept.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Where the numbers come from.
+        """
+        layout = Layout(self.funnel)
+        hazards = draw_states(layout, self.hazards, self.occupied, self.lean, rng)
+        return attrs.evolve(self, hazards=hazards, effects=redrawn(self.effects, rng))
+
+    def stage_flow(self, pipeline: Pipeline, days: int, /) -> StageFlow:
+        """Return what is expected of a pipeline, stage by stage, on each of the next `days` days.
+
+        Exact on days, from the state and age of each deal; the wins of the first j days are the
+        sum of `win_curve` over the deals, those that are lost today included.
+
+        Raises
+        ------
+        ValidationError
+            When `days` is not a whole number >= 1.
+        """
+        _require_days(days)
+        layout = Layout(self.funnel)
+        cells, ages = self.cells(pipeline), self.hazards.shape[2]
+        total = _no_flow(layout, days)
+        for _, inside, hazards in self._by_segment(cells[cells >= 0]):
+            counts = np.bincount(inside, minlength=layout.states * (ages + 1))
+            by_age = counts.reshape(layout.states, ages + 1)
+            share = self.occupied / np.maximum(self.occupied.sum(axis=1, keepdims=True), 1e-300)
+            present = by_age[:, :ages] + by_age[:, ages:] * share
+            found = self._forward(hazards, present, np.zeros(layout.states), days)
+            total = flow.Flow(*(a + b for a, b in zip(total, found, strict=True)))
+        self._warn(pipeline)
+        return self._staged(total, pipeline.as_of + 1)
+
+    def fresh_flow(self, stage: str, days: int, /) -> StageFlow:
+        """Return what is expected of one deal that enters a stage for the first time.
+
+        The first day is that of the entry, which is counted. Hazards are those of all segments
+        together. Deals that arrive at any rate follow by convolution.
+
+        Raises
+        ------
+        UnknownStageError
+            When the funnel has no such stage.
+        ValidationError
+            When the stage is not an open one, or `days` is not a whole number >= 1.
+        """
+        _require_days(days)
+        layout = Layout(self.funnel)
+        code = int(self.funnel.codes(np.array([stage], dtype=object))[0])
+        if code >= layout.stages:
+            rule = "must be an open stage"
+            raise ValidationError.from_value("stage", rule, stage, "Deals do not enter closed.")
+        arriving = np.zeros(layout.states)
+        arriving[code * CLASSES] = 1.0
+        present = np.zeros(self.occupied.shape)
+        return self._staged(self._forward(self.hazards, present, arriving, days), NO_DAY)
+
+    def _forward(
+        self, hazards: FloatArray, present: FloatArray, arriving: FloatArray, days: int
+    ) -> flow.Flow:
+        """Go forward by days; resumed stages count as first visits."""
+        home = np.arange(Layout(self.funnel).stages) * CLASSES
+        return flow.forward(
+            hazards, present, arriving=arriving, back=self.resumed, home=home, days=days
         )
-        departures = renewal.densities(padded)
-        back = np.zeros((layout.stages, layout.targets, days))
-        for stage in np.flatnonzero(self.resumed.sum(axis=1) > 0).tolist():
-            ages = np.flatnonzero(self.resumed[stage])
-            weights = self.resumed[stage, ages]
-            back[stage] = renewal.residual(self.hazards[stage * CLASSES], ages, weights, days)
-        both = np.concatenate((departures, back))
-        return renewal.fresh_wins(both[:, : len(both)], both[:, layout.won])
 
-    def _warn(self, pipeline: Pipeline, age: IntArray) -> None:
+    def _staged(self, found: flow.Flow, first: int) -> StageFlow:
+        """Add up the visits to each stage."""
+        layout = Layout(self.funnel)
+        own = layout.stages * CLASSES
+        shape = (len(found.ends), layout.stages, CLASSES)
+        return StageFlow(
+            stages=tuple(self.funnel.ids[: layout.stages]),
+            first=first,
+            entries=found.entries[:, :own].reshape(shape).sum(axis=2),
+            occupancy=found.occupancy[:, :own].reshape(shape).sum(axis=2),
+            won=found.ends[:, 0],
+            lost=found.entries[:, own:].sum(axis=1),
+            removed=found.ends[:, 1],
+        )
+
+    def _warn(self, pipeline: Pipeline) -> None:
         """Say how many open deals are older than any in history."""
         is_open = pipeline.outcome == Outcome.OPEN
-        older = int(np.count_nonzero(is_open & (age >= self.hazards.shape[2])))
+        older = int(np.count_nonzero(is_open & (pipeline.days_in_stage >= self.hazards.shape[2])))
         if older:
             message = (
                 f"{older:,} open deals are in their stage for longer than any in history "
                 f"({self.hazards.shape[2] - 1} days); the last hazard seen is carried on for them"
             )
             warnings.warn(message, ExtrapolationWarning, stacklevel=3)
+
+
+def _require_days(days: object) -> None:
+    """Demand a whole number >= 1."""
+    if isinstance(days, bool) or not isinstance(days, int) or days < 1:
+        raise ValidationError.from_value("days", "must be a whole number >= 1", days, "")
+
+
+def _no_flow(layout: Layout, days: int) -> flow.Flow:
+    """Return a flow of nothing over some days."""
+    ends = layout.targets - layout.won
+    return flow.Flow(*(np.zeros((days, n)) for n in (layout.states, ends, layout.states)))
 
 
 @attrs.frozen
@@ -134,13 +251,19 @@ class SemiMarkov(StageModel[Sojourns]):
 
     Parameters
     ----------
-    half_life : float or None
+    half_life : float, "auto" or None
         Days after which exposure and moves count half; None weighs all history alike. Weights go
-        by the calendar bucket (28 days) in which exposure and moves fall.
+        by the calendar bucket (28 days) in which exposure and moves fall. ``"auto"`` chooses among
+        None, 90, 180, 360 and 720 days, and 1, 2 and 4 times the days at risk per closed deal: the
+        one whose hazards give the highest likelihood to the next bucket, over the last eight
+        (see ``half_life`` of the fitted model). Ties go to None, then to the longer one.
     lean : float
         How many deals at risk of its stage (all visits together) each class of visit leans on.
     minimum : int
         Moves out of open stages needed in all; below it nothing is estimated.
+    segments : sequence of str
+        Category columns whose values have multipliers of the pooled hazards, for moves up the
+        ladder, to won, and to lost or removed. See below, and ``segments`` of the fitted model.
 
     Notes
     -----
@@ -153,12 +276,22 @@ class SemiMarkov(StageModel[Sojourns]):
     counted in the summary; an open deal of unknown age gets the average over the ages at which
     deals are in its state.
 
+    The multiplier of a value is ``(observed + a) / (expected + a)``: moves observed, and expected
+    from the pooled hazards at the ages at which its deals were at risk, times the multipliers of
+    the other columns (taken in turns until nothing changes). The strength a is estimated for each
+    column and outcome from how much its values differ: counts are Poisson and multipliers
+    Gamma(a, a), so that values which differ no more than chance get 1 [3]_. The value in force
+    when a state is entered counts; a missing value is a value of its own, and one that
+    history has not seen has the multiplier 1. Multiplied hazards of a day are kept at 1 in all.
+
     References
     ----------
     .. [1] R. Pyke, "Markov renewal processes with finitely many states", Annals of Mathematical
        Statistics 32, 1961, https://doi.org/10.1214/aoms/1177704864.
     .. [2] H. Putter, M. Fiocco, R. B. Geskus, "Tutorial in biostatistics: competing risks and
        multi-state models", Statistics in Medicine 26, 2007, https://doi.org/10.1002/sim.2712.
+    .. [3] D. Clayton, J. Kaldor, "Empirical Bayes estimates of age-standardized relative risks for
+       use in disease mapping", Biometrics 43, 1987, https://doi.org/10.2307/2532003.
 
     Examples
     --------
@@ -173,86 +306,57 @@ class SemiMarkov(StageModel[Sojourns]):
     (True, True)
     """
 
-    half_life: float | None = attrs.field(default=None, kw_only=True, validator=positive)
+    half_life: float | Literal["auto"] | None = attrs.field(
+        default=None, kw_only=True, validator=half_life_or_auto
+    )
     lean: float = attrs.field(default=20.0, kw_only=True, validator=positive)
     minimum: int = attrs.field(default=20, kw_only=True, validator=positive)
+    segments: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=segment_names)
 
     name: ClassVar[str] = "semi-markov"
     fitted: ClassVar[type[FittedModel]] = FittedSemiMarkov
 
     def summarize(self, history: History, /) -> Sojourns:
-        """Count exposure and moves."""
-        return summarize_sojourns(history)
+        """Count exposure and moves.
+
+        Raises
+        ------
+        UnknownColumnError, ValidationError
+            When a segment is not a category column known before the end.
+        """
+        return summarize_sojourns(history, segments=self.segments)
 
     def estimate(self, summary: Sojourns, /) -> FittedSemiMarkov:
-        """Estimate daily hazards, each class of visit leaning on its stage."""
+        """Estimate daily hazards, each class of visit leaning on its stage.
+
+        Raises
+        ------
+        InsufficientDataError
+            With fewer than `minimum` moves out of open stages.
+        """
         layout = Layout(summary.funnel)
         moved = int(summary.counts[summary.moves[:, 1] < layout.stages * CLASSES].sum())
         if moved < self.minimum:
             what = "a semi-Markov model needs moves out of open stages"
             remedy = "Give more history, lower minimum=, or use 'textbook'."
             raise InsufficientDataError(what, needed=int(self.minimum), found=moved, remedy=remedy)
-        exposed, moves = summary.weighted(self.half_life)
-        resumed = summary.resumed / np.maximum(summary.resumed.sum(axis=1, keepdims=True), 1)
+        half_life = self.half_life
+        if half_life == AUTO:
+            half_life = best_half_life(summary, self.lean)
+        weight = summary.weights(half_life)
+        exposed, moves = summary.summed(weight)
+        hazards = hazards_of(layout, exposed, moves, self.lean)
+        effects: tuple[Effect, ...] = ()
+        if summary.segments is not None:
+            first = summary.first_bucket
+            effects = estimate_effects(layout, summary.segments, hazards, weight, first)
         return FittedSemiMarkov(
             trained_until=summary.trained_until,
             funnel=summary.funnel,
-            hazards=_hazards(layout, exposed, moves, self.lean),
+            hazards=hazards,
             occupied=exposed,
-            resumed=resumed,
+            resumed=summary.resumed / np.maximum(summary.resumed.sum(axis=1, keepdims=True), 1),
+            lean=float(self.lean),
+            half_life=half_life,
+            effects=effects,
         )
-
-
-def _hazards(layout: Layout, exposed: FloatArray, moves: FloatArray, lean: float) -> FloatArray:
-    """(s, d), (s, t, d) -> (s, t, d): hazards of each state, leaning on all visits to its stage.
-
-    The chance to leave to a *stage* is shared by the visits; into which class of visit of the
-    target a move leads is a share of its own, without regard to age.
-    """
-    group = layout.stage_of()
-    goal = _goals(layout)
-    goals = int(goal.max()) + 1
-    states, targets, days = moves.shape
-    coarse = np.zeros((states, goals, days))
-    for target in range(targets):
-        coarse[:, goal[target]] += moves[:, target]
-    hazards = np.zeros_like(coarse)
-    for stage in range(int(group.max()) + 1):
-        members = np.flatnonzero(group == stage)
-        risk, events = exposed[members].sum(axis=0), coarse[members].sum(axis=0)
-        edges = incidence.tail_edges(risk, THIN)
-        whole = incidence.pooled_hazards(events, risk, edges, THIN)
-        for state in members.tolist():
-            own = coarse[state] + lean * whole
-            hazards[state] = own / (exposed[state] + lean)
-    shares = _shares(moves.sum(axis=2), goal, group)
-    return hazards[:, goal, :] * shares[:, :, None]
-
-
-def _goals(layout: Layout) -> IntArray:
-    """(t,): the coarse goal of each target, all visits to a stage being one goal."""
-    group = layout.stage_of()
-    return np.concatenate((group, group.max() + 1 + np.arange(layout.targets - layout.states)))
-
-
-def _shares(total: FloatArray, goal: IntArray, group: IntArray) -> FloatArray:
-    """(s, t) -> (s, t): of the moves to a goal, the share of each of its targets.
-
-    A state leans, by one move, on all states of its stage; where no move to the goal was ever
-    seen, first visits are assumed.
-    """
-    shares = np.zeros_like(total)
-    for aim in range(int(goal.max()) + 1):
-        members = np.flatnonzero(goal == aim)
-        if len(members) == 1:
-            shares[:, members] = 1.0
-            continue
-        first = np.zeros(len(members))
-        first[0] = 1.0
-        for stage in range(int(group.max()) + 1):
-            rows = np.flatnonzero(group == stage)
-            pooled = total[np.ix_(rows, members)].sum(axis=0)
-            pooled = pooled / pooled.sum() if pooled.sum() > 0 else first
-            own = total[np.ix_(rows, members)] + pooled
-            shares[np.ix_(rows, members)] = own / own.sum(axis=1, keepdims=True)
-    return shares

@@ -10,12 +10,15 @@ import numpy as np
 from funnel.errors import InsufficientDataError, ValidationError
 from funnel.kernels import incidence
 from funnel.kernels.arrays import frozen
+from funnel.models._hazards import THIN, drawn_together
 from funnel.models._sojourns import CLASSES, Layout, Sojourns, summarize_sojourns
 from funnel.models._validators import positive, whole
 from funnel.models.base import FittedModel, StageModel
-from funnel.models.semi_markov import THIN, FittedSemiMarkov
+from funnel.models.semi_markov import FittedSemiMarkov
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from funnel.tables import History
     from funnel.typing import BoolArray, FloatArray, IntArray
 
@@ -45,6 +48,10 @@ class FittedStageDuration(FittedSemiMarkov):
         Stays in each stage that were seen from their first day.
     left : (stages,) int64
         Stays that have ended, also of those first seen later; going on hold does not end them.
+    half_life : float or None
+        Days after which history counted half.
+    lean, effects
+        Not used: all visits to a stage are alike, and so are all segments.
     """
 
     entered: IntArray = attrs.field(converter=frozen)
@@ -92,6 +99,27 @@ class FittedStageDuration(FittedSemiMarkov):
         np.add.at(rates, (np.arange(len(way))[:, None], way), leaving)
         found = np.stack([incidence.cumulative_incidence(stage)[1][:, -1] for stage in rates])
         return np.where(self._at_risk()[:, None], found, np.nan)
+
+    def draw(self, rng: np.random.Generator, /) -> Self:
+        """Return the model with one draw of its hazards, given the history.
+
+        In each stage and bin of age, the chances of all targets are Dirichlet with the estimates as
+        means and the days at risk as precision: the variance is ``h (1 - h) / (days + 1)``. Bins
+        wider than a day lean on the one before, as in the estimate. All visits share a draw.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Where the numbers come from.
+        """
+        group, hazards = Layout(self.funnel).stage_of(), np.zeros_like(self.hazards)
+        for stage in range(int(group.max()) + 1):
+            members = np.flatnonzero(group == stage)
+            used = np.flatnonzero(self.hazards[members[0]].any(axis=1))
+            if len(used):
+                own, risk = self.hazards[members[0], used], self.occupied[members[0]]
+                hazards[np.ix_(members, used)] = drawn_together(own, risk, rng)
+        return attrs.evolve(self, hazards=hazards)
 
     def _ways(self) -> IntArray:
         """(stages, t): position in `EXITS` of each target; coming back from hold is an advance."""
@@ -225,6 +253,7 @@ class StageDuration(StageModel[Sojourns]):
             hazards=hazards,
             occupied=exposed,
             resumed=summary.resumed / np.maximum(summary.resumed.sum(axis=1, keepdims=True), 1),
+            half_life=self.half_life,
             entered=fresh.sum(axis=1),
             left=ended.astype(np.int64),
         )

@@ -12,19 +12,22 @@ from funnel.errors import ExtrapolationWarning, InsufficientDataError, Validatio
 from funnel.kernels import incidence as kernel
 from funnel.kernels.arrays import frozen
 from funnel.kernels.shrinkage import beta_binomial_strength
+from funnel.models._cells import gathered
+from funnel.models._hazards import THIN, drawn_together
 from funnel.models._validators import whole
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Funnel, Outcome
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from funnel.tables import History, Pipeline
     from funnel.typing import DateArray, FloatArray, IntArray
 
 __all__ = ["FittedWinRate", "WinRate", "WinRateSummary"]
 
 CAUSES = 3  # won, lost or removed, censored
-THIN = 30  # below so many at risk, ages are pooled into ever wider bins
 
 
 def _padded(left: IntArray, right: IntArray) -> IntArray:
@@ -94,6 +97,8 @@ class FittedWinRate:
         Stage entries with a known day, and how many of them are won so far.
     strength : float
         How many entries of the whole each stage leans on.
+    at_risk : (s, d) float64
+        Entries at risk at each age, those included that the stage leans on.
     """
 
     trained_until: int
@@ -104,6 +109,7 @@ class FittedWinRate:
     entered: IntArray = attrs.field(converter=frozen)
     won: IntArray = attrs.field(converter=frozen)
     strength: float
+    at_risk: FloatArray = attrs.field(converter=frozen)
 
     needs: ClassVar[tuple[str, ...]] = ()
 
@@ -123,28 +129,67 @@ class FittedWinRate:
         A deal whose day of entry is unknown is taken to be somewhere in its stay: its chance is
         the average over the ages at which deals are still open.
         """
-        ahead = dates.astype("datetime64[D]").astype(np.int64) - pipeline.as_of
-        chances = np.zeros((len(pipeline), len(ahead)))
-        is_open = pipeline.outcome == Outcome.OPEN
-        entered = pipeline.stage_entered
-        age = np.where(entered == NO_DAY, -1, pipeline.as_of - entered.astype(np.int64))
-        older = 0
-        for code in range(self.funnel.n_stages):
-            rows = np.flatnonzero(is_open & (pipeline.stage == code))
-            if not len(rows):
-                continue
-            dated, undated = rows[age[rows] >= 0], rows[age[rows] < 0]
-            older += int(np.count_nonzero(age[dated] >= self.survival.shape[1] - 1))
-            chances[dated] = self._given_age(code, age[dated], ahead)
-            if len(undated):
-                chances[undated] = self._any_age(code, ahead)
+        curves = gathered(self, pipeline, dates)
+        is_open, age = pipeline.outcome == Outcome.OPEN, _ages(pipeline)
+        older = int(np.count_nonzero(is_open & (age >= self.survival.shape[1] - 1)))
         if older:
             message = (
                 f"{older:,} open deals are older than any in history ({self.survival.shape[1] - 1} "
                 "days); the last hazard seen is carried on for them"
             )
             warnings.warn(message, ExtrapolationWarning, stacklevel=2)
+        return curves
+
+    def cells(self, pipeline: Pipeline, /) -> IntArray:
+        """Return the cell of each deal, (n,): its stage and the days since it entered; -1 closed.
+
+        All ages beyond the oldest one seen are one cell, and so is an unknown age.
+        """
+        oldest, age = self.survival.shape[1] - 1, _ages(pipeline)
+        place = np.where(age < 0, oldest + 1, np.minimum(age, oldest))
+        cell = pipeline.stage.astype(np.int64) * (oldest + 2) + place
+        return np.where(pipeline.outcome == Outcome.OPEN, cell, -1)
+
+    def cell_curves(self, cells: IntArray, as_of: int, dates: DateArray, /) -> FloatArray:
+        """Return the win curves of cells that `cells` gave, ascending: (c,), (), (k,) -> (c, k)."""
+        ahead = dates.astype("datetime64[D]").astype(np.int64) - as_of
+        chances = np.zeros((len(cells), len(ahead)))
+        stage, age = np.divmod(cells, self.survival.shape[1] + 1)
+        for code in np.unique(stage).tolist():
+            known = np.flatnonzero((stage == code) & (age < self.survival.shape[1]))
+            chances[known] = self._given_age(code, age[known], ahead)
+            unknown = np.flatnonzero((stage == code) & (age == self.survival.shape[1]))
+            if len(unknown):
+                chances[unknown] = self._any_age(code, ahead)
         return np.clip(np.maximum.accumulate(chances, axis=1), 0.0, 1.0)
+
+    def draw(self, rng: np.random.Generator, /) -> Self:
+        """Return the model with one draw of its incidence curves, given the history.
+
+        In each stage and bin of age, the daily hazards of winning and of losing are Dirichlet with
+        the estimates as means and the entries at risk as precision, those included that the stage
+        leans on: a long-run rate p of n closed entries has the variance ``p (1 - p) / n``. Bins
+        wider than a day lean on the one before, as in the estimate.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Where the numbers come from.
+        """
+        before, after = self.survival[:, :-1], self.survival[:, 1:]
+        alive = before > 0.0
+        leaving = np.stack((np.diff(self.incidence, axis=1), before - after), axis=1)
+        leaving[:, 1] -= leaving[:, 0]
+        hazards = np.zeros_like(leaving)
+        np.divide(leaving, before[:, None], out=hazards, where=alive[:, None])
+        survival, incidence = np.empty_like(self.survival), np.empty_like(self.incidence)
+        rates = np.empty_like(self.rates)
+        for code, risk in enumerate(self.at_risk):
+            drawn = drawn_together(np.clip(hazards[code], 0.0, 1.0), risk, rng)
+            survival[code], both = kernel.cumulative_incidence(drawn)
+            incidence[code] = both[0]
+            rates[code] = drawn[0, -1], drawn[:, -1].sum()
+        return attrs.evolve(self, survival=survival, incidence=incidence, rates=rates)
 
     def _given_age(self, code: int, age: IntArray, ahead: IntArray) -> FloatArray:
         """Chances of deals that entered `age` days ago."""
@@ -273,7 +318,7 @@ class WinRate(StageModel[WinRateSummary]):
         whole = kernel.pooled_hazards(whole_events, whole_risk, edges, THIN)
         alive, _ = kernel.cumulative_incidence(whole)
         strength = beta_binomial_strength(won[closed > 0], closed[closed > 0])
-        survival, incidence, rates = [], [], []
+        survival, incidence, rates, at_risk = [], [], [], []
         for code in range(len(events)):
             prior = strength * alive[:-1]
             stage_risk = risk[code] + prior
@@ -285,6 +330,7 @@ class WinRate(StageModel[WinRateSummary]):
             survival.append(curve[0])
             incidence.append(curve[1][0])
             rates.append((hazards[0, -1], hazards[:, -1].sum()))
+            at_risk.append(stage_risk)
         return FittedWinRate(
             trained_until=summary.trained_until,
             funnel=summary.funnel,
@@ -294,7 +340,14 @@ class WinRate(StageModel[WinRateSummary]):
             entered=summary.entries.sum(axis=-1),
             won=won,
             strength=strength,
+            at_risk=np.array(at_risk),
         )
+
+
+def _ages(pipeline: Pipeline) -> IntArray:
+    """(n,): days since the entry into the stage; -1 unknown."""
+    entered = pipeline.stage_entered
+    return np.where(entered == NO_DAY, -1, pipeline.as_of - entered.astype(np.int64))
 
 
 def _closings(history: History) -> tuple[IntArray, IntArray]:

@@ -87,3 +87,18 @@ def test_strength_recovers_the_spread_of_simulated_groups():
     rates = rng.beta(6.0, 14.0, 2000)
     found = shrinkage.beta_binomial_strength(rng.binomial(50, rates), np.full(2000, 50))
     assert 16.0 < found < 25.0
+
+
+def test_a_last_bin_cut_to_a_day_belongs_to_the_tail():
+    """Days 0-2 alone, then bins of 2, 3 and, cut at the end, 1: every day has its hazard.
+
+    With one event a day and 10 at risk, pooling leaves 0.1, leaning on 1/50 by 30 subject-days.
+    """
+    risk = np.array([50.0] * 3 + [10.0] * 6)
+    edges = incidence.tail_edges(risk, 30.0)
+    assert [0, 1, 2, 3, 5, 8, 9] == edges.tolist()
+    found = incidence.pooled_hazards(np.ones((1, 9)), risk, edges, 30.0)[0]
+    first = (2.0 + 30.0 * 0.02) / (20.0 + 30.0)
+    second = (3.0 + 30.0 * first) / (30.0 + 30.0)
+    last = (1.0 + 30.0 * second) / (10.0 + 30.0)
+    np.testing.assert_allclose(found, [0.02] * 3 + [first] * 2 + [second] * 3 + [last])
