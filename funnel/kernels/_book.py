@@ -12,6 +12,7 @@ from funnel.kernels._law import CELLS, total_cumulants
 from funnel.kernels._units import common_unit
 
 if TYPE_CHECKING:
+    from funnel.kernels._spread import Spread
     from funnel.typing import ComplexArray, FloatArray
 
 __all__ = [
@@ -61,6 +62,7 @@ class Book(NamedTuple):
     constant: float
     p: FloatArray
     a: FloatArray
+    spread: Spread
     bulk: Bulk
     unknown: Unknown
     cumulants: FloatArray
@@ -70,12 +72,13 @@ class Book(NamedTuple):
     @property
     def kept(self) -> int:
         """Number of deals that are kept exactly."""
-        return len(self.p) + len(self.unknown.p)
+        return len(self.p) + len(self.spread.p) + len(self.unknown.p)
 
     @property
     def largest(self) -> float:
         """The largest amount of a deal that is kept exactly."""
-        return float(max(self.a.max(initial=0.0), self.unknown.atoms.max(initial=0.0)))
+        amounts = (self.a, self.spread.high, self.unknown.atoms)
+        return float(max(among.max(initial=0.0) for among in amounts))
 
     def on_steps(self, width: float) -> bool:
         """Whether all amounts lie on a lattice with few enough points in this width."""
@@ -87,8 +90,11 @@ class Book(NamedTuple):
         return self.constant, self.constant + self.total
 
 
-def fold(constant: float, p: FloatArray, a: FloatArray, bulk: Bulk, unknown: Unknown) -> Book:
+def fold(
+    constant: float, deals: tuple[FloatArray, FloatArray, Spread], bulk: Bulk, unknown: Unknown
+) -> Book:
     """Move certain deals to the constant, and leave out impossible ones and those of amount 0."""
+    p, a, spread = deals
     unknown = _possible(unknown)
     if len(unknown.atoms) == 1:
         p = np.concatenate([p, unknown.p])
@@ -102,11 +108,14 @@ def fold(constant: float, p: FloatArray, a: FloatArray, bulk: Bulk, unknown: Unk
         bulk = EMPTY_BULK
     unit = 0.0
     if bulk.total == 0.0 or bulk.unit > 0.0:
-        unit = common_unit(np.concatenate([a, unknown.atoms, np.array([bulk.unit])]))
+        amounts = (a, spread.low, spread.high, unknown.atoms, np.array([bulk.unit]))
+        unit = common_unit(np.concatenate(amounts))
     drawn = compound_cumulants(unknown.p, unknown.moments())
-    cumulants = total_cumulants(constant, deal_cumulants(p, a), drawn, bulk.cumulants)
+    known = deal_cumulants(p, a) + spread.cumulants()
+    cumulants = total_cumulants(constant, known, drawn, bulk.cumulants)
     total = float(a.sum()) + bulk.total + len(unknown.p) * float(unknown.atoms.max(initial=0.0))
-    return Book(constant, p, a, bulk, unknown, cumulants, total, unit)
+    total += float(spread.high.sum())
+    return Book(constant, p, a, spread, bulk, unknown, cumulants, total, unit)
 
 
 def _possible(unknown: Unknown) -> Unknown:
@@ -143,6 +152,10 @@ def _log_mgf(book: Book, s: FloatArray) -> FloatArray:
         variance = np.bincount(share, book.p * (1.0 - book.p) * book.a**2)
         for size in np.flatnonzero(variance):
             value += _bennett(mean[size], variance[size], top * 2.0 ** (-size / 4.0), s)
+    for rows in blocks(len(book.spread.p), 4096):
+        low = np.multiply.outer(book.spread.low[rows], s)
+        high = np.multiply.outer(book.spread.high[rows], s)
+        value += _log_factors(book.spread.p[rows], np.logaddexp(low, high) - np.log(2.0))
     if len(book.unknown.p):
         power = np.multiply.outer(s, book.unknown.atoms)
         top = power.max(axis=1)
@@ -175,9 +188,10 @@ def screen(book: Book, limit: float) -> tuple[FloatArray, FloatArray]:
     if book.largest == 0.0:
         return np.zeros(1), np.zeros(2)
     drawn = float((book.unknown.p * (1.0 - book.unknown.p)).sum()) * book.unknown.weights
+    apart, mass = book.spread.differences()
     return recurrence(
-        np.concatenate([book.a, book.unknown.atoms]),
-        np.concatenate([book.p * (1.0 - book.p), drawn]),
+        np.concatenate([book.a, apart, book.unknown.atoms]),
+        np.concatenate([book.p * (1.0 - book.p), mass, drawn]),
         float(np.sqrt(book.bulk.cumulants[1])),
         limit,
     )
@@ -214,8 +228,10 @@ def ripple(book: Book) -> float:
     unit = book.bulk.unit
     if unit == 0.0 or abs(book.unit - unit) <= 1e-9 * unit:
         return book.bulk.stray
-    angles = 2.0 * np.pi * np.multiply.outer(np.arange(1, 5), book.a / unit)
-    decay = (1.0 - np.cos(angles)) @ (book.p * (1.0 - book.p))
+    apart, mass = book.spread.differences()
+    amounts = np.concatenate([book.a, apart])
+    angles = 2.0 * np.pi * np.multiply.outer(np.arange(1, 5), amounts / unit)
+    decay = (1.0 - np.cos(angles)) @ np.concatenate([book.p * (1.0 - book.p), mass])
     waves = np.exp(-decay) / np.arange(1, 5)
     return book.bulk.stray + float(waves.sum() * unit / (4.0 * np.sqrt(book.cumulants[1])))
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from funnel.kernels._cumulants import blocks, known_terms
+from funnel.kernels._cumulants import blocks, known_terms, spread_terms
+from funnel.kernels._spread import Spread
 from funnel.kernels._units import unit_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ REACH = 0.3
 
 SCREEN = 4_096
 """Cells of the histogram of amounts that bounds the characteristic function."""
+
+PARTS = (1 / 2, 1 / 3, 1 / 4, 1 / 5, 2 / 5, 1 / 6, 1 / 10, 3 / 10)
+"""Parts of a unit's frequency where amounts that are mostly multiples of 2 to 10 units return."""
 
 SAMPLE = 4_096
 """Deals that mostly suffice to show that nothing comes back."""
@@ -66,16 +70,18 @@ class Bulk(NamedTuple):
 EMPTY_BULK = Bulk(np.zeros(4), 0.0, 0.0, 0.0, 0.0)
 
 
-def standard_deviation(p: FloatArray, a: FloatArray) -> float:
+def standard_deviation(p: FloatArray, a: FloatArray, *, sd: FloatArray | None = None) -> float:
     """Return the standard deviation of the sum of deals, without their other cumulants."""
-    variance = 0.0
+    variance = 0.0 if sd is None else float((p * sd * sd).sum())
     for rows in blocks(len(a)):
         spread = p[rows] * a[rows]
         variance += float((spread * (a[rows] - spread)).sum())
     return float(np.sqrt(max(variance, 0.0)))
 
 
-def split_large(p: FloatArray, a: FloatArray, sigma: float) -> BoolArray:
+def split_large(
+    p: FloatArray, a: FloatArray, sigma: float, *, sd: FloatArray | None = None
+) -> BoolArray:
     """Return which deals have to be kept exactly, the others being known by their cumulants.
 
     ``(n,), (n,), float -> (n,)``
@@ -86,6 +92,8 @@ def split_large(p: FloatArray, a: FloatArray, sigma: float) -> BoolArray:
         (n,) probabilities and amounts (major units).
     sigma : float
         Standard deviation of the sum of these deals.
+    sd : FloatArray or None
+        (n,) standard deviations <= `a` of the amounts if booked; None for amounts that are certain.
 
     Returns
     -------
@@ -98,7 +106,7 @@ def split_large(p: FloatArray, a: FloatArray, sigma: float) -> BoolArray:
     characteristic function of the sum is gone by then: at about 7 / sigma, so that deals above
     0.3 sigma / 7 are kept. Where a few deals carry most of the variance it decays later, and the
     frequency is the one at which sum p q min((theta a)^2 / 2, 1) reaches 24.5; if it never does,
-    all deals are kept.
+    all deals are kept. Deals that are certain or impossible count as kept: they cost nothing.
 
     Examples
     --------
@@ -108,20 +116,26 @@ def split_large(p: FloatArray, a: FloatArray, sigma: float) -> BoolArray:
     """
     if len(a) <= SMALL_BOOK or sigma <= 0.0:
         return np.full(len(a), len(a) <= SMALL_BOOK)
+    top = a if sd is None else a + sd
     theta, last = np.sqrt(2.0 * DECAY) / sigma, 0.0
     while theta > last * 1.05:
         last = theta
-        whales = np.flatnonzero(a > np.sqrt(2.0) / theta)
+        whales = np.flatnonzero(top > np.sqrt(2.0) / theta)
         mass = p[whales] * (1.0 - p[whales])
         rest = sigma * sigma - float((mass * a[whales] ** 2).sum())
+        if sd is not None:
+            rest -= float((p[whales] * sd[whales] ** 2).sum())
         missing = DECAY - float(mass.sum())
         if missing > 0.0 and rest <= 1e-9 * sigma * sigma:
             return np.ones(len(a), dtype=np.bool_)
         theta = max(last, np.sqrt(2.0 * missing / rest)) if missing > 0.0 else last
-    return np.asarray(a > REACH / theta)
+    # What is certain has no spread, but would hide the unit that the amounts of the others share.
+    return np.asarray((top > REACH / theta) | (p <= 0.0) | (p >= 1.0))
 
 
-def summarize_bulk(p: FloatArray, a: FloatArray, exact: BoolArray) -> Bulk:
+def summarize_bulk(
+    p: FloatArray, a: FloatArray, exact: BoolArray, *, sd: FloatArray | None = None
+) -> Bulk:
     """Return the summary of the deals that are not kept exactly.
 
     ``(n,), (n,), (n,) -> Bulk``
@@ -132,6 +146,8 @@ def summarize_bulk(p: FloatArray, a: FloatArray, exact: BoolArray) -> Bulk:
         (n,) probabilities and amounts (major units).
     exact : BoolArray
         (n,) deals to leave out, from `split_large`.
+    sd : FloatArray or None
+        (n,) standard deviations <= `a` of the amounts if booked; None for amounts that are certain.
 
     Returns
     -------
@@ -148,17 +164,28 @@ def summarize_bulk(p: FloatArray, a: FloatArray, exact: BoolArray) -> Bulk:
 
     def left() -> Iterator[FloatArray]:
         # A deal that is kept counts as one of amount zero: cheaper than to copy the others.
-        return (a[rows] * ~exact[rows] for rows in blocks(len(a)))
+        for rows in blocks(len(a)):
+            if sd is None:
+                yield a[rows] * ~exact[rows]
+            else:
+                yield (a[rows] + sd[rows]) * ~exact[rows]
+                yield (a[rows] - sd[rows]) * ~exact[rows]
 
     cumulants, largest, total = np.zeros(4), 0.0, 0.0
-    for rows, chunk in zip(blocks(len(a)), left(), strict=True):
+    for rows in blocks(len(a)):
+        chunk = a[rows] * ~exact[rows]
+        terms = known_terms(p[rows], chunk)
+        if sd is not None:
+            spread = sd[rows] * ~exact[rows]
+            terms = spread_terms(p[rows], chunk, spread)
+            chunk = chunk + spread
         largest = max(largest, float(chunk.max()))
         total += float(chunk.sum())
-        cumulants += [term.sum() for term in known_terms(p[rows], chunk)]
+        cumulants += [term.sum() for term in terms]
     if total == 0.0:
         return EMPTY_BULK
     bulk = Bulk(cumulants, largest, total, unit_of(left), 0.0)
-    return bulk._replace(stray=_stray(p, a, exact, bulk))
+    return bulk._replace(stray=_stray(p, a, exact, bulk, sd))
 
 
 def recurrence(
@@ -193,10 +220,19 @@ def recurrence(
     bound[frequency >= limit] = 0.0
     # Twice, because the sum stops where the cells of the histogram become too coarse.
     beyond = np.asarray(2.0 / np.pi * np.cumsum(bound[::-1])[::-1], dtype=np.float64)
-    return frequency - 0.5 * spacing, np.append(beyond, beyond[-1])
+    frequency, beyond = frequency - 0.5 * spacing, np.append(beyond, beyond[-1])
+    for part in PARTS if np.isfinite(limit) else ():
+        # Where most amounts are multiples of a few units, which finer cells alone would show.
+        echo = 2.0 * limit * part
+        gone = float(mass @ (1.0 - np.cos(echo * amounts))) + 0.5 * min(echo * sigma, 7.0) ** 2
+        wide = np.sqrt(2.0 * np.pi / max(bend.real[0], 1e-300))
+        beyond[: np.searchsorted(frequency, echo) + 1] += 2.0 / np.pi * np.exp(-gone) * wide / echo
+    return frequency, beyond
 
 
-def _stray(p: FloatArray, a: FloatArray, exact: BoolArray, bulk: Bulk) -> float:
+def _stray(
+    p: FloatArray, a: FloatArray, exact: BoolArray, bulk: Bulk, sd: FloatArray | None
+) -> float:
     """Return how much of the law may stand beyond the reach of the bulk's cumulants.
 
     A sample of the bulk stands for all of it.
@@ -205,8 +241,12 @@ def _stray(p: FloatArray, a: FloatArray, exact: BoolArray, bulk: Bulk) -> float:
     left = ~exact[::step]
     chance = np.concatenate([p[exact], p[::step][left]])
     amounts = np.concatenate([a[exact], a[::step][left]])
-    mass = chance * (1.0 - chance)
-    mass[np.count_nonzero(exact) :] *= step
+    times = np.append(np.ones(np.count_nonzero(exact)), np.full(np.count_nonzero(left), step))
+    mass = chance * (1.0 - chance) * times
+    if sd is not None:
+        beside = np.concatenate([sd[exact], sd[::step][left]])
+        amounts, mass = Spread(chance, amounts - beside, amounts + beside).differences()
+        mass *= np.tile(times, 3)
     limit = np.pi / bulk.unit if bulk.unit else np.inf
     frequency, beyond = recurrence(amounts, mass, 0.0, limit)
     return float(beyond[np.searchsorted(frequency, REACH / bulk.largest)])

@@ -148,6 +148,11 @@ def _factors(book: Book, step: float, start: int, count: int) -> ComplexArray:
         factor *= p
         factor += 1.0 - p
         phi *= np.multiply.reduce(factor, axis=0)
+    for rows in blocks(len(book.spread.p), 1024):
+        factor = powers(book.spread.low[rows], step, start, count)
+        factor += powers(book.spread.high[rows], step, start, count)
+        p = book.spread.p[rows, np.newaxis]
+        phi *= np.multiply.reduce(1.0 - p + 0.5 * p * factor, axis=0)
     if len(book.unknown.p):
         drawn = np.zeros(count, dtype=np.complex128)
         for rows in blocks(len(book.unknown.atoms), 1024):

@@ -18,6 +18,7 @@ __all__ = [
     "grouped_compound_cumulants",
     "grouped_deal_cumulants",
     "known_terms",
+    "spread_terms",
 ]
 
 CHUNK = 8_192
@@ -42,6 +43,20 @@ def known_terms(p: FloatArray, a: FloatArray) -> Iterator[FloatArray]:
     yield term * (q - p)
     term *= a
     yield term * bend
+
+
+def spread_terms(p: FloatArray, a: FloatArray, sd: FloatArray) -> Iterator[FloatArray]:
+    """Yield kappa_1..kappa_4 of each deal whose amount varies by `sd`, see `deal_cumulants`."""
+    a2, s2 = a * a, sd * sd
+    m2 = a2 + s2
+    m3, m4 = a * (a2 + 3.0 * s2), a2 * a2 + s2 * (6.0 * a2 + s2)
+    # An amount that is not negative and varies by more than its mean is 0 or m2 / a.
+    wide = sd > a
+    if wide.any():
+        top = np.divide(m2, a, out=np.zeros_like(m2), where=a > 0.0)
+        m2 = np.where(a > 0.0, m2, 0.0)
+        m3, m4 = np.where(wide, m2 * top, m3), np.where(wide, m2 * top * top, m4)
+    yield from _compound(p, np.stack((a, m2, m3, m4), axis=-1))
 
 
 def _compound(p: FloatArray, moments: FloatArray) -> Iterator[FloatArray]:
@@ -75,8 +90,8 @@ def _accumulate(
     return total.reshape(count, *p.shape[1:], 4)
 
 
-def deal_cumulants(p: FloatArray, a: FloatArray) -> FloatArray:
-    """Return the first four cumulants of the sum of independent deals of known amount.
+def deal_cumulants(p: FloatArray, a: FloatArray, *, sd: FloatArray | None = None) -> FloatArray:
+    """Return the first four cumulants of the sum of independent deals.
 
     ``(n,), (n,) -> (4,)`` or ``(n, k), (n,) -> (k, 4)``
 
@@ -85,7 +100,9 @@ def deal_cumulants(p: FloatArray, a: FloatArray) -> FloatArray:
     p : FloatArray
         (n,) or (n, k) probabilities that each deal is booked, one column a period.
     a : FloatArray
-        (n,) amounts, major units.
+        (n,) amounts if booked, major units; their means where they vary.
+    sd : FloatArray or None
+        (n,) standard deviations of the amounts if booked; None for amounts that are certain.
 
     Returns
     -------
@@ -95,18 +112,22 @@ def deal_cumulants(p: FloatArray, a: FloatArray) -> FloatArray:
     Notes
     -----
     With q = 1 - p: kappa_1 = p a, kappa_2 = p q a^2, kappa_3 = p q (q - p) a^3 and
-    kappa_4 = p q (1 - 6 p q) a^4, added up over the deals.
+    kappa_4 = p q (1 - 6 p q) a^4, added up over the deals. An amount that varies is a - sd or
+    a + sd, each as likely, or 0 or (a^2 + sd^2) / a where sd > a; the cumulants follow from its raw
+    moments.
 
     Examples
     --------
     >>> deal_cumulants(np.array([0.5, 1.0]), np.array([2.0, 10.0])).tolist()
     [11.0, 1.0, 0.0, -2.0]
+    >>> deal_cumulants(np.ones(1), np.array([10.0]), sd=np.array([2.0])).tolist()[:2]
+    [10.0, 4.0]
     """
-    return np.asarray(_accumulate(p, lambda chunk, rows: known_terms(chunk, a[rows]), None, 1)[0])
+    return np.asarray(_accumulate(p, _deal_terms(a, sd), None, 1)[0])
 
 
 def grouped_deal_cumulants(
-    p: FloatArray, a: FloatArray, groups: IntArray, count: int
+    p: FloatArray, a: FloatArray, groups: IntArray, count: int, *, sd: FloatArray | None = None
 ) -> FloatArray:
     """Return `deal_cumulants` for each group of deals.
 
@@ -117,11 +138,13 @@ def grouped_deal_cumulants(
     p : FloatArray
         (n,) or (n, k) probabilities.
     a : FloatArray
-        (n,) amounts, major units.
+        (n,) amounts if booked, major units.
     groups : IntArray
         (n,) codes 0 <= g < count.
     count : int
         Number of groups G.
+    sd : FloatArray or None
+        (n,) standard deviations of the amounts if booked; None for amounts that are certain.
 
     Returns
     -------
@@ -134,7 +157,7 @@ def grouped_deal_cumulants(
     >>> grouped_deal_cumulants(p, a, np.array([0, 0, 1]), 2)[:, :2].tolist()
     [[3.0, 5.0], [3.0, 0.0]]
     """
-    return _accumulate(p, lambda chunk, rows: known_terms(chunk, a[rows]), groups, count)
+    return _accumulate(p, _deal_terms(a, sd), groups, count)
 
 
 def compound_cumulants(p: FloatArray, moments: FloatArray) -> FloatArray:
@@ -196,6 +219,15 @@ def grouped_compound_cumulants(
     [0.0, 1.0]
     """
     return _accumulate(p, _moment_terms(moments), groups, count)
+
+
+def _deal_terms(
+    a: FloatArray, sd: FloatArray | None
+) -> Callable[[FloatArray, slice], Iterable[FloatArray]]:
+    """Return what yields the cumulants of a chunk of deals of certain amounts, or not."""
+    if sd is None or not sd.any():
+        return lambda chunk, rows: known_terms(chunk, a[rows])
+    return lambda chunk, rows: spread_terms(chunk, a[rows], sd[rows])
 
 
 def _moment_terms(moments: FloatArray) -> Callable[[FloatArray, slice], Iterable[FloatArray]]:

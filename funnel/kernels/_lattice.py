@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from funnel.kernels._book import Book
+    from funnel.kernels._spread import Spread
     from funnel.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["enumerated_law", "lattice_law"]
@@ -57,6 +59,8 @@ def _deals(book: Book) -> Iterator[tuple[float, FloatArray, FloatArray]]:
     """Yield probability, amounts and their weights of each deal."""
     for p, amount in zip(book.p, book.a, strict=True):
         yield p, np.array([amount]), np.ones(1)
+    for p, *two in zip(*book.spread, strict=True):
+        yield p, np.array(two), np.full(2, 0.5)
     for p in book.unknown.p:
         yield p, book.unknown.atoms, book.unknown.weights
 
@@ -84,7 +88,7 @@ def lattice_law(book: Book, low: float, high: float) -> Law:
 
     Of many deals, those with p <= 1/4 enter by log(1 - p + p z^a) = log(1 - p) +
     sum_l (-1)^(l+1) / l (p / (1 - p))^l z^(l a): one FFT convolves them all (those with p >= 3/4
-    in the same way, counted from the amount booked).
+    in the same way, counted from the amount booked). Of deals with two amounts, so do the rare.
 
     References
     ----------
@@ -141,12 +145,15 @@ def _circle(book: Book, grid: _Grid) -> tuple[float, FloatArray, float]:
     several = book.kept > SEVERAL
     rare = (book.p <= UNLIKELY) & several
     usual = (book.p >= 1.0 - UNLIKELY) & several
+    unusual = (book.spread.p <= UNLIKELY) & several
     origin, pmf = _shift_add(book, ~rare & ~usual, grid)
+    _add_spread(pmf, book.spread.select(~unusual), grid)
     if not (several or book.bulk.total or len(book.unknown.p)):
         return origin, pmf, 0.0
     odds = book.p / (1.0 - book.p)
     log = _log_measure(book.a[rare], odds[rare], grid)
     log += _log_measure(-book.a[usual], 1.0 / odds[usual], grid)
+    log += _log_spread(book.spread.select(unusual), grid)
     phi = np.exp(np.fft.rfft(log) - log.sum()) * np.fft.rfft(pmf)
     if len(book.unknown.p):
         phi *= _unknown_factor(book, grid)
@@ -185,6 +192,25 @@ def _shift_add(book: Book, which: BoolArray, grid: _Grid) -> tuple[float, FloatA
     return origin, pmf
 
 
+def _add_spread(pmf: FloatArray, spread: Spread, grid: _Grid) -> None:
+    """Add deals with two amounts to the mass on the circle, one by one from the smallest."""
+    spread = spread.select(np.argsort(spread.high, kind="stable"))
+    low, low_part = grid.split(spread.low)
+    high, high_part = grid.split(spread.high)
+    jumps = np.stack([low, low + 1, high, high + 1], axis=1)
+    parts = np.stack([1.0 - low_part, low_part, 1.0 - high_part, high_part], axis=1)
+    mass = 0.5 * spread.p[:, np.newaxis] * parts
+    top = int(np.flatnonzero(pmf)[-1]) + 1
+    for p, to, won in zip(spread.p.tolist(), jumps.tolist(), mass.tolist(), strict=True):
+        used = min(top, grid.cells) if top + to[-1] <= grid.cells else grid.cells
+        before = pmf[:used].copy()
+        pmf[:used] *= 1.0 - p
+        for jump, part in zip(to, won, strict=True):
+            if part:
+                _add_turned(pmf, before * part, jump % grid.cells)
+        top += to[-1]
+
+
 def _jumps(p: FloatArray, a: FloatArray, grid: _Grid) -> tuple[float, IntArray, FloatArray]:
     """Return the origin, and for each deal two jumps and the mass of none, the first, the second.
 
@@ -218,6 +244,20 @@ def _log_measure(a: FloatArray, odds: FloatArray, grid: _Grid) -> FloatArray:
     return total
 
 
+def _log_spread(spread: Spread, grid: _Grid) -> FloatArray:
+    """Return `_log_measure` of deals with two amounts: powers of a binomial, for odds <= 1/3."""
+    odds = spread.p / (1.0 - spread.p)
+    total, power, order = np.zeros(grid.cells), odds, 1
+    while power.sum() > 1e-13:
+        for high in range(order + 1):
+            part = (-1.0) ** (order + 1) / order * math.comb(order, high) / 2.0**order
+            amount = high * spread.high + (order - high) * spread.low
+            total += grid.measure(amount, power * part)
+        order += 1
+        power = power * odds
+    return total
+
+
 def _unknown_factor(book: Book, grid: _Grid) -> FloatArray:
     """Return the transform of the deals of unknown amount: a polynomial in that of one amount."""
     drawn = np.fft.rfft(grid.measure(book.unknown.atoms, book.unknown.weights))
@@ -237,6 +277,9 @@ def _shift(book: Book, grid: _Grid) -> float:
     part = grid.split(book.unknown.atoms)[1]
     mean = float(book.unknown.weights @ (part * (1.0 - part))) if len(part) else 0.0
     variance += float(book.unknown.p.sum()) * mean
+    for amounts in (book.spread.low, book.spread.high):
+        part = grid.split(amounts)[1]
+        variance += 0.5 * float((book.spread.p * part * (1.0 - part)).sum())
     level = np.log(2.0 / SLIP)
     cells = level / 3.0 + np.sqrt((level / 3.0) ** 2 + 2.0 * level * variance)
     return float(min(cells, book.kept) * grid.cell)

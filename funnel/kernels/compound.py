@@ -1,7 +1,8 @@
 """The distribution of booked money: a constant plus independent deals, each won or lost.
 
-X = constant + sum_i B_i A_i with B_i ~ Bernoulli(p_i) and A_i a known amount, or one drawn from a
-distribution that deals of unknown amount share. `deal_law` takes deals as they are; `law` takes
+X = constant + sum_i B_i A_i with B_i ~ Bernoulli(p_i) and A_i a known amount, one of two amounts
+where it may change until the deal is won, or one drawn from a distribution that deals of unknown
+amount share. `deal_law` takes deals as they are; `law` takes
 what is kept of them: large deals exactly, the others as cumulants, which add up over months,
 owners and segments. Both return a `Law`, read with `cdf`, `survival` and `quantile`.
 """
@@ -30,6 +31,7 @@ from funnel.kernels._cumulants import (
 )
 from funnel.kernels._lattice import enumerated_law, lattice_law
 from funnel.kernels._law import CELLS, Law, cdf, mix, moved, quantile, survival
+from funnel.kernels._spread import normal_form, parted
 from funnel.kernels._units import common_unit
 from funnel.kernels._wins import poisson_binomial
 
@@ -71,7 +73,12 @@ TOLERABLE = 1e-5
 
 
 def deal_law(
-    constant: float, p: FloatArray, a: FloatArray, *, unknown: Unknown = NO_UNKNOWN
+    constant: float,
+    p: FloatArray,
+    a: FloatArray,
+    *,
+    unknown: Unknown = NO_UNKNOWN,
+    sd: FloatArray | None = None,
 ) -> Law:
     """Return the law of a constant plus independent deals.
 
@@ -85,25 +92,39 @@ def deal_law(
         (n,) probabilities and amounts >= 0 (major units) of the deals.
     unknown : Unknown
         Deals whose amounts are drawn; none by default.
+    sd : FloatArray or None
+        (n,) standard deviations of the amounts if booked, `a` being their means; None for amounts
+        that are certain.
 
     Returns
     -------
     Law
         See `law`.
 
+    Notes
+    -----
+    An amount with a standard deviation is a - sd or a + sd, each as likely: the law of fewest atoms
+    with this mean and variance. Where sd > a it is 0 or (a^2 + sd^2) / a, which has them too and is
+    never negative. An amount of 0 stays 0.
+
     Examples
     --------
     >>> two = deal_law(10.0, np.array([0.5, 0.5]), np.array([1.0, 2.0]))
     >>> two.method, two.support.tolist(), two.cumulative.tolist()
     ('enumeration', [10.0, 11.0, 12.0, 13.0], [0.25, 0.5, 0.75, 1.0])
+    >>> one = deal_law(0.0, np.array([0.5]), np.array([8.0]), sd=np.array([2.0]))
+    >>> one.support.tolist(), one.cumulative.tolist()
+    ([0.0, 6.0, 10.0], [0.5, 0.75, 1.0])
     """
+    constant, p, a, sd = normal_form(constant, p, a, sd)
     if len(a) <= SMALL_BOOK:
-        return law(constant, p, a, unknown=unknown)
-    exact = split_large(p, a, standard_deviation(p, a))
-    bulk = summarize_bulk(p, a, exact)
-    found = law(constant, p[exact], a[exact], bulk=bulk, unknown=unknown)
+        return law(constant, p, a, unknown=unknown, sd=sd)
+    exact = split_large(p, a, standard_deviation(p, a, sd=sd), sd=sd)
+    bulk = summarize_bulk(p, a, exact, sd=sd)
+    kept = None if sd is None else sd[exact]
+    found = law(constant, p[exact], a[exact], bulk=bulk, unknown=unknown, sd=kept)
     if found.error > TOLERABLE and len(a) <= LARGE_BOOK and bulk.total:
-        return law(constant, p, a, unknown=unknown)
+        return law(constant, p, a, unknown=unknown, sd=sd)
     return found
 
 
@@ -114,6 +135,7 @@ def law(
     *,
     bulk: Bulk = EMPTY_BULK,
     unknown: Unknown = NO_UNKNOWN,
+    sd: FloatArray | None = None,
 ) -> Law:
     """Return the law of a constant, deals kept exactly, and a bulk of small ones.
 
@@ -129,6 +151,8 @@ def law(
         Summary of the others (see `split_large` for which these may be); none by default.
     unknown : Unknown
         Deals whose amounts are drawn; none by default.
+    sd : FloatArray or None
+        (m,) standard deviations of the amounts if booked, see `deal_law`.
 
     Returns
     -------
@@ -149,7 +173,8 @@ def law(
     >>> wins.method, quantile(wins, np.array([0.1, 0.9])).tolist()
     ('cos', [4800.0, 5200.0])
     """
-    return _best(fold(constant, p, a, bulk, unknown))
+    constant, p, a, sd = normal_form(constant, p, a, sd)
+    return _best(fold(constant, parted(p, a, sd), bulk, unknown))
 
 
 def _best(book: Book) -> Law:
@@ -169,12 +194,16 @@ def _best(book: Book) -> Law:
 
 def _outcomes(book: Book) -> float:
     """Return the binary logarithm of the number of outcomes of a book without bulk."""
-    return len(book.p) + len(book.unknown.p) * float(np.log2(1.0 + len(book.unknown.atoms)))
+    drawn = len(book.unknown.p) * float(np.log2(1.0 + len(book.unknown.atoms)))
+    return len(book.p) + len(book.spread.p) * float(np.log2(3.0)) + drawn
 
 
 def _whales(book: Book) -> IntArray:
-    """Return the few deals beside which the spread of all others is small, if there are any."""
-    variance = book.p * (1.0 - book.p) * book.a**2
+    """Return the few deals beside which the spread of all others is small, if there are any.
+
+    Those with two amounts count after the others.
+    """
+    variance = np.append(book.p * (1.0 - book.p) * book.a**2, book.spread.variance)
     order = np.argsort(-variance)[:MANY_WHALES]
     rest = book.cumulants[1] - np.cumsum(variance[order])
     few = np.flatnonzero(rest < FAR**2 * book.cumulants[1])
@@ -183,12 +212,18 @@ def _whales(book: Book) -> IntArray:
 
 def _given_whales(book: Book, whales: IntArray) -> Law:
     """Return the mixture, over the outcomes of a few deals, of the law of the others."""
-    others = np.ones(len(book.p), dtype=np.bool_)
+    others = np.ones(len(book.p) + len(book.spread.p), dtype=np.bool_)
     others[whales] = False
-    rest = law(book.constant, book.p[others], book.a[others], bulk=book.bulk, unknown=book.unknown)
+    one, two = others[: len(book.p)], others[len(book.p) :]
+    deals = book.p[one], book.a[one], book.spread.select(two)
+    rest = _best(fold(book.constant, deals, book.bulk, book.unknown))
     offsets, mass = np.zeros(1), np.ones(1)
-    for p, amount in zip(book.p[whales], book.a[whales], strict=True):
+    plain = whales[whales < len(book.p)]
+    for p, amount in zip(book.p[plain], book.a[plain], strict=True):
         offsets = np.append(offsets, offsets + amount)
         mass = np.append(mass * (1.0 - p), mass * p)
+    for p, low, high in zip(*book.spread.select(~two), strict=True):
+        offsets = np.concatenate([offsets, offsets + low, offsets + high])
+        mass = np.concatenate([mass * (1.0 - p), 0.5 * mass * p, 0.5 * mass * p])
     mixed = mix([moved(rest, offset) for offset in offsets], mass)
     return mixed._replace(cumulants=book.cumulants)

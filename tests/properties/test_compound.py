@@ -163,3 +163,28 @@ def test_a_mixture_lies_between_its_laws(book, scales):
     found = cdf(both, x)
     assert (found <= expected + 1e-6).all()
     assert (found >= least - 1e-6).all()
+
+
+@given(books(300), st.integers(0, 2**32 - 1))
+def test_the_stated_error_is_honest_where_amounts_vary(book, seed):
+    """Some deals close at one of two amounts: against convolution, whatever the method."""
+    p, whole, scale = book
+    rng = np.random.default_rng(seed)
+    beside = np.where(rng.random(len(p)) < rng.random(), rng.integers(0, whole + 1), 0)
+    found = deal_law(0.0, p, whole * scale, sd=beside * scale)
+    pmf, top = np.zeros(int((whole + beside).sum()) + 1), 1
+    pmf[0] = 1.0
+    for chance, amount, aside in sorted(
+        zip(p, whole.tolist(), beside.tolist(), strict=True), key=lambda deal: deal[1]
+    ):
+        won = 0.5 * chance * pmf[:top]
+        pmf[:top] *= 1.0 - chance
+        pmf[amount - aside : amount - aside + top] += won
+        pmf[amount + aside : amount + aside + top] += won
+        top += amount + aside
+    true = np.cumsum(pmf)
+    points = np.unique(np.linspace(0, len(true) - 1, 3_000).astype(int))
+    x, noise = points * scale, 1e-12
+    assert (true[points] <= cdf(found, x + found.shift) + found.error + noise).all()
+    assert (true[points] >= cdf(found, x - found.shift) - found.error - noise).all()
+    assert found.error < 1e-2

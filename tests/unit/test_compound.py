@@ -187,6 +187,30 @@ def test_a_bulk_alone_has_a_law():
     assert LEVELS == pytest.approx(inverted(p, a, quantile(found, LEVELS)), abs=found.error)
 
 
+def test_certain_deals_do_not_hide_the_unit_of_the_others():
+    """120 certain deals of odd amounts among 180 of even ones: steps of 2, by convolution."""
+    rng = np.random.default_rng(3)
+    whole = 2 * np.rint(rng.lognormal(4.0, 1.0, 300)).astype(int)
+    p = np.full(300, 0.5)
+    whole[:120] += 1
+    p[:120] = 1.0
+    found = deal_law(0.0, p, whole.astype(float))
+    cumulative = np.cumsum(convolved(p, whole))
+    assert gap(cumulative, cdf(found, np.arange(len(cumulative)))) < max(found.error, 1e-12)
+
+
+def test_nearly_certain_odd_amounts_among_even_ones_are_in_the_stated_error():
+    """The sum is mostly of one parity, which cells coarser than the unit cannot show."""
+    rng = np.random.default_rng(4)
+    odd = rng.random(290) < 0.4
+    whole = 2 * np.rint(rng.lognormal(4.0, 1.0, 290)).astype(int) + odd
+    p = np.where(odd, rng.uniform(0.94, 1.0, 290), rng.uniform(0.2, 0.9, 290))
+    found = deal_law(0.0, p, whole.astype(float))
+    cumulative = np.cumsum(convolved(p, whole))
+    missed = gap(cumulative, cdf(found, np.arange(len(cumulative))))
+    assert 1e-9 < missed < found.error < 1e-5
+
+
 def test_a_bulk_without_spread_is_a_constant():
     """Certain deals only, in summary."""
     found = law(1.0, NONE, NONE, bulk=Bulk(np.array([9.0, 0.0, 0.0, 0.0]), 3.0, 9.0, 3.0, 0.0))
@@ -363,3 +387,170 @@ def test_unknown_amounts_that_are_all_zero_are_nothing():
     """Amounts of 0 move nothing, however many."""
     unknown = Unknown(np.full(30, 0.5), np.zeros(2), np.full(2, 0.5))
     assert [0.0] == deal_law(0.0, NONE, NONE, unknown=unknown).support.tolist()
+
+
+# --- amounts that may change until the deal is won ------------------------------------------------
+
+
+def two_amounts(p, low, high):
+    """Return the exact distribution of deals won at one of two whole amounts, as `convolved`."""
+    parts = []
+    for chance, small, large in zip(p, low, high, strict=True):
+        parts.append(np.zeros(large + 1))
+        parts[-1][0] = 1 - chance
+        parts[-1][small] += chance / 2
+        parts[-1][large] += chance / 2
+    while len(parts) > 1:
+        last = parts[2 * (len(parts) // 2) :]
+        pairs = zip(parts[::2], parts[1::2], strict=False)
+        parts = [(np.convolve if len(x) < 500 else fftconvolve)(x, y) for x, y in pairs] + last
+    return np.maximum(parts[0], 0.0)
+
+
+@pytest.mark.parametrize("n", [10, 40, 600, 3_000, 20_000])
+def test_amounts_without_spread_change_nothing(n):
+    """Standard deviations of zero give the same law to the last bit, by every method."""
+    p, a = deals(n, 20)
+    found, zeros = deal_law(1.0, p, a), deal_law(1.0, p, a, sd=np.zeros(n))
+    for before, after in zip(found, zeros, strict=True):
+        assert np.array_equal(before, after)
+
+
+def test_few_amounts_with_spread_are_enumerated():
+    """Ten deals: 3^10 outcomes against nested sums over lost, low and high."""
+    p, a = deals(10, 21)
+    sd = 0.4 * a
+    values, mass = np.array([3.0]), np.ones(1)
+    for chance, mean, beside in zip(p, a, sd, strict=True):
+        values = np.concatenate([values, values + mean - beside, values + mean + beside])
+        mass = np.concatenate([mass * (1 - chance), mass * chance / 2, mass * chance / 2])
+    order = np.argsort(values)
+    found = deal_law(3.0, p, a, sd=sd)
+    assert "enumeration" == found.method
+    assert gap(values[order] / found.support, 1.0) < 1e-12
+    assert gap(np.cumsum(mass[order]), found.cumulative) < 1e-13
+    assert p @ a + 3.0 == pytest.approx(found.cumulants[0])
+    # E[Var] + Var[E], the law of total variance
+    assert p @ sd**2 + (p * (1 - p)) @ a**2 == pytest.approx(found.cumulants[1])
+
+
+@pytest.mark.parametrize("n", [30, 200, 1_000, 3_000])
+@pytest.mark.parametrize("unit", [1_000.0, 0.9137])
+def test_two_amounts_on_a_unit_are_exact(n, unit):
+    """Both amounts multiples of a unit: atom by atom the exact convolution."""
+    rng = np.random.default_rng(n)
+    p, low = rng.uniform(0.02, 0.95, n), rng.integers(1, 9, n)
+    high = low + 2 * rng.integers(0, 4, n)
+    found = deal_law(5.0, p, 0.5 * unit * (low + high), sd=0.5 * unit * (high - low))
+    cumulative = np.cumsum(two_amounts(p, low, high))
+    points = 5.0 + unit * np.arange(len(cumulative))
+    assert 0.0 == found.shift
+    assert found.error < 1e-6
+    assert gap(cumulative, cdf(found, points)) < max(found.error, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n", "low_p", "high_p", "method"),
+    [
+        (17, 0.05, 0.7, "lattice"),
+        (40, 0.9, 0.999, "lattice"),
+        (300, 0.05, 0.95, "cos"),
+        (2_000, 0.0, 0.004, "lattice"),
+        (4_000, 0.05, 0.95, "cos"),
+    ],
+)
+def test_two_amounts_without_a_unit_are_within_the_stated_error(n, low_p, high_p, method):
+    """Lattice and series, few and many deals, likely and rare ones, against convolution."""
+    rng = np.random.default_rng(22)
+    most = 3_000 if n < 1_000 else 300
+    p, low = rng.uniform(low_p, high_p, n), rng.integers(10, most, n)
+    high = low + 2 * rng.integers(0, most // 3, n)
+    scale = 1e-7 * math.pi
+    found = deal_law(0.0, p, 0.5 * scale * (low + high), sd=0.5 * scale * (high - low))
+    cumulative = np.cumsum(two_amounts(p, low, high))
+    assert method == found.method
+    assert found.error < 1e-5
+    assert found.shift < 0.02 * sigma(found)
+    assert honest(found, np.arange(len(cumulative)) * scale, cumulative)
+
+
+def test_a_bulk_with_spread_agrees_with_all_deals_kept_exactly():
+    """Cumulants of 3,000 deals against their own characteristic functions."""
+    p, a = deals(3_000, 23)
+    sd = a * np.random.default_rng(23).uniform(0.0, 0.9, 3_000)
+    exact = split_large(p, a, math.sqrt(deal_cumulants(p, a, sd=sd)[1]), sd=sd)
+    assert 0 < exact.sum() < 3_000
+    found, whole = deal_law(50.0, p, a, sd=sd), law(50.0, p, a, sd=sd)
+    assert quantile(whole, LEVELS) == pytest.approx(quantile(found, LEVELS), rel=1e-8)
+    assert whole.cumulants == pytest.approx(found.cumulants)
+    assert whole.upper == pytest.approx(found.upper)
+
+
+def test_an_amount_that_varies_by_more_than_its_mean_is_never_negative():
+    """Mean 3 and variance 27 are those of {0, 12} with P(12) = 1/4, by hand."""
+    found = deal_law(0.0, np.ones(1), np.array([3.0]), sd=np.array([27.0**0.5]))
+    assert [0.0, 12.0] == pytest.approx(found.support.tolist())
+    assert [0.75, 1.0] == pytest.approx(found.cumulative.tolist())
+    assert [3.0, 27.0] == pytest.approx(found.cumulants[:2].tolist())
+
+
+def test_a_deal_won_for_sure_may_still_close_at_two_amounts():
+    """Certain deals: 8 or 12, and 0 or 2 where the standard deviation is the mean."""
+    found = deal_law(1.0, np.ones(2), np.array([10.0, 1.0]), sd=np.array([2.0, 1.0]))
+    assert [9.0, 11.0, 13.0, 15.0] == found.support.tolist()
+    assert [0.25, 0.5, 0.75, 1.0] == found.cumulative.tolist()
+    assert 9.0 == found.lower
+
+
+def test_an_amount_of_zero_stays_zero():
+    """Money is not negative, so a mean of zero leaves no variance."""
+    found = deal_law(0.0, np.array([0.5]), np.zeros(1), sd=np.ones(1))
+    assert ([0.0], 0.0) == (found.support.tolist(), found.cumulants[1])
+    assert [0.0] * 4 == deal_cumulants(np.array([0.5]), np.zeros(1), sd=np.ones(1)).tolist()
+
+
+@pytest.mark.parametrize("n", [40, 400])
+def test_a_whale_with_two_amounts_is_taken_apart(n):
+    """Lost, 4e12 or 6e12 with 0.4, 0.3 and 0.3: the others stay sharp in each."""
+    p, a = deals(n, 24)
+    whole = np.append(p, 0.6), np.append(a, 5e12)
+    found = deal_law(0.0, *whole, sd=np.append(0.1 * a, 1e12))
+    alone = deal_law(0.0, p, a, sd=0.1 * a)
+    assert "mixture" == found.method
+    for level, won in [(0.0, 0.0), (0.4, 4e12), (0.7, 6e12)]:
+        share = 0.4 if level == 0.0 else 0.3
+        assert won + quantile(alone, LEVELS) == pytest.approx(
+            quantile(found, level + share * LEVELS), abs=2e-3 * sigma(alone) + 1e-12 * won
+        )
+
+
+def test_two_amounts_of_large_deals_join_a_bulk_on_the_lattice():
+    """Five deals of two amounts dominate 20,000 small ones: 243 outcomes, each with their law."""
+    rng = np.random.default_rng(17)
+    n = 20_000
+    p, a = rng.uniform(0.1, 0.6, n), rng.lognormal(3.0, 1.0, n)
+    big = 1e8 * np.array([1.0, 1.1, 1.3, 1.7, 2.47])
+    sd = np.append(np.zeros(n), 0.09 * big)
+    found = deal_law(0.0, np.append(p, np.full(5, 0.5)), np.append(a, big), sd=sd)
+    alone = deal_law(0.0, p, a)
+    values, mass = np.zeros(1), np.ones(1)
+    for mean in big:
+        values = np.concatenate([values, values + 0.91 * mean, values + 1.09 * mean])
+        mass = np.concatenate([0.5 * mass, 0.25 * mass, 0.25 * mass])
+    assert "lattice" == found.method
+    x = (values[:, None] + quantile(alone, LEVELS)).ravel()
+    exact = sum(m * cdf(alone, x - v) for v, m in zip(values, mass, strict=True))
+    assert honest(found._replace(error=found.error + alone.error), x, exact)
+
+
+def test_a_bulk_on_a_unit_that_two_amounts_do_not_share_says_so():
+    """As with odd amounts: the wave that is not seen is in the error."""
+    rng = np.random.default_rng(25)
+    p, low = rng.uniform(0.02, 0.6, 10_004), np.append(np.full(10_000, 20), [37, 41, 53, 59])
+    high = low + np.append(np.zeros(10_000, dtype=int), [4, 6, 4, 6])
+    a, sd, odd = (low + high) / 6.0, (high - low) / 6.0, low != 20
+    bulk = summarize_bulk(p, a, odd, sd=sd)
+    found = law(0.0, p[odd], a[odd], bulk=bulk, sd=sd[odd])
+    cumulative = np.cumsum(two_amounts(p, low, high))
+    wave = gap(cumulative, cdf(found, np.arange(len(cumulative)) / 3.0))
+    assert 1e-4 < wave < found.error < 20 * wave

@@ -339,3 +339,33 @@ def test_mixture_of_a_smooth_law_and_steps_is_one_of_steps():
     exact = quantile(smooth, (LEVELS[LEVELS > 0.25] - 0.25) / 0.75)
     assert exact == pytest.approx(quantile(both, LEVELS[LEVELS > 0.25]), abs=both.shift)
     assert both.shift < 1e-3 * sigma(smooth)
+
+
+# --- amounts that vary ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("p", "a", "sd"), [(0.3, 5.0, 2.0), (0.9, 2.0, 2.0), (1.0, 4.0, 6.0)])
+def test_cumulants_of_an_amount_that_varies_are_those_of_its_outcomes(p, a, sd):
+    """Lost, low, high (or 0 and (a^2 + sd^2) / a where sd > a): central moments by hand."""
+    values, mass = np.array([0.0, a - sd, a + sd]), np.array([1 - p, p / 2, p / 2])
+    if sd > a:
+        won = p * a * a / (a * a + sd * sd)
+        values, mass = np.array([0.0, (a * a + sd * sd) / a]), np.array([1 - won, won])
+    mean = mass @ values
+    m2, m3, m4 = (mass @ (values - mean) ** order for order in (2, 3, 4))
+    found = deal_cumulants(np.array([p]), np.array([a]), sd=np.array([sd]))
+    assert [mean, m2, m3, m4 - 3 * m2 * m2] == pytest.approx(found.tolist())
+
+
+def test_cumulants_of_amounts_that_vary_add_up_by_group_and_column():
+    """The sum over groups is the whole, and zero spread changes no bit."""
+    n = _cumulants.CHUNK + 5
+    rng = np.random.default_rng(7)
+    p, a, groups = rng.random((n, 2)), rng.lognormal(0, 1, n), rng.integers(0, 3, n)
+    sd = a * rng.uniform(0.0, 1.5, n)
+    by_group = grouped_deal_cumulants(p, a, groups, 3, sd=sd)
+    assert by_group.sum(axis=0) == pytest.approx(deal_cumulants(p, a, sd=sd), rel=1e-11)
+    variance = p[:, 1] @ (a * a + sd * sd) - (p[:, 1] ** 2) @ (a * a)
+    assert variance == pytest.approx(deal_cumulants(p, a, sd=sd)[1, 1], rel=1e-12)
+    plain = deal_cumulants(p, a), deal_cumulants(p, a, sd=np.zeros(n))
+    assert plain[0].tolist() == plain[1].tolist()
