@@ -1,0 +1,422 @@
+"""From the open pipeline of one day to that of another: every reason for the difference."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from funnel.calendars import to_date
+from funnel.errors import CurrencyMismatchError, SchemaMismatchError, ValidationError, did_you_mean
+from funnel.kernels.arrays import frozen
+from funnel.kernels.labels import texts
+from funnel.metrics._groups import STANDARD, GroupedTable, Scope
+from funnel.metrics._waterfall_moves import (
+    BAR,
+    BARS,
+    MINOR,
+    Moves,
+    currencies,
+    dated,
+    find_moves,
+    require_history,
+    scope_mask,
+)
+from funnel.summary import summarize
+from funnel.tables._past import observed_day
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import Executor
+
+    from funnel.calendars import Horizon
+    from funnel.summary import HistorySource
+    from funnel.tables import History
+    from funnel.tables.currency import Rates
+    from funnel.typing import DateLike, FloatArray, IntArray, StringArray
+
+__all__ = ["BARS", "Waterfall", "WaterfallDeals", "WaterfallSummary", "waterfall"]
+
+ENDS = np.isin(BARS, ("start", "end"))
+EVERYWHERE: Mapping[str, Sequence[str]] = {}
+
+
+@attrs.frozen(eq=False, str=False)
+class WaterfallDeals(GroupedTable):
+    """The deals behind one bar, the largest change first; see `Waterfall.deals`.
+
+    Parameters
+    ----------
+    scope : Scope
+        The groups and periods behind the rows.
+    bar : str
+        The bar.
+    ids : (m,) str
+        Deals; one that moved in several groups or periods has a row in each.
+    cells : (m,) int64
+        Group and period of each row.
+    moves : (m,) int64
+        How often the deal moved by this bar.
+    amount : (m,) float64
+        What that changed in the pipeline, in major units; unknown amounts count as 0.
+    unknown : (m,) int64
+        What that changed in the number of deals with an unknown amount.
+    """
+
+    scope: Scope
+    bar: str
+    ids: StringArray
+    cells: IntArray
+    moves: IntArray
+    amount: FloatArray
+    unknown: IntArray
+
+    def to_columns(self) -> dict[str, Any]:
+        """Return one row for each deal, group and period."""
+        return {
+            **_group_columns(self.scope, self.cells, 1),
+            "deal": self.ids,
+            "moves": self.moves,
+            "amount": self.amount,
+            "unknown": self.unknown,
+        }
+
+    @property
+    def _title(self) -> str:
+        """Return the heading."""
+        return f"Deals behind {self.bar!r}"
+
+
+@attrs.frozen(eq=False, str=False)
+class Waterfall(GroupedTable):
+    """The way from one open pipeline to another, by group and period; see `waterfall`.
+
+    All bars but the last add up to the last, in deals, in cents and in unknown amounts.
+
+    Parameters
+    ----------
+    scope : Scope
+        The groups and periods behind the rows.
+    start, end : int
+        Days since 1970-01-01; their ends.
+    currency : str
+        Of all amounts.
+    cells : (c,) int64
+        Group and period of each block of rows.
+    moves : (c, b) int64
+        Moves behind each bar of `BARS`.
+    count : (c, b) int64
+        Change of the number of deals; deals that are there at `start` and `end`.
+    cents : (c, b) int64
+        Change of the money in hundredths of a major unit; unknown amounts count as 0.
+    unknown : (c, b) int64
+        Change of the number of deals whose amount is unknown.
+    detail : Moves
+        Every move.
+    notes : tuple of str
+        What has to be known to read the table.
+    """
+
+    scope: Scope
+    start: int
+    end: int
+    currency: str
+    cells: IntArray
+    moves: IntArray
+    count: IntArray
+    cents: IntArray
+    unknown: IntArray
+    detail: Moves
+    notes: tuple[str, ...]
+
+    @property
+    def amount(self) -> FloatArray:
+        """Change of the money in major units, (c, b)."""
+        return self.cents / MINOR
+
+    def deals(self, bar: str, /) -> WaterfallDeals:
+        """Return the deals behind a bar, the largest change first.
+
+        Raises
+        ------
+        ValidationError
+            When there is no such bar; the message suggests close ones.
+        """
+        if bar not in BAR:
+            hint = did_you_mean(str(bar), BARS)
+            raise ValidationError.from_value("bar", "must be a bar of the waterfall", bar, hint)
+        moves = self.detail
+        at = np.flatnonzero(moves.bar == BAR[bar])
+        key = moves.deal[at] * (int(moves.cell.max(initial=0)) + 1) + moves.cell[at]
+        found, first, place = np.unique(key, return_index=True, return_inverse=True)
+        times, cents, unknown = np.zeros((3, len(found)), dtype=np.int64)
+        for into, values in ((times, 1), (cents, moves.cents[at]), (unknown, moves.unknown[at])):
+            np.add.at(into, place, values)
+        ids, cells = moves.ids[moves.deal[at[first]]], moves.cell[at[first]]
+        order = np.lexsort((cells, ids, -np.abs(cents)))
+        return WaterfallDeals(
+            scope=self.scope,
+            bar=bar,
+            ids=frozen(ids[order]),
+            cells=frozen(cells[order]),
+            moves=frozen(times[order]),
+            amount=frozen(cents[order] / MINOR),
+            unknown=frozen(unknown[order]),
+        )
+
+    def to_columns(self) -> dict[str, Any]:
+        """Return one row for each group, period and bar."""
+        return {
+            **_group_columns(self.scope, self.cells, len(BARS)),
+            "bar": np.tile(texts(BARS), len(self.cells)),
+            "moves": self.moves.ravel(),
+            "deals": self.count.ravel(),
+            "amount": self.amount.ravel(),
+            "unknown": self.unknown.ravel(),
+        }
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """Return headers and rows as text, without bars in which nothing moved anywhere."""
+        headers, rows = super()._cells()
+        used = self.moves.sum(axis=0) > 0
+        keep = np.tile(used | ENDS, len(self.cells)).tolist()
+        return headers, [row for row, kept in zip(rows, keep, strict=True) if kept]
+
+    @property
+    def _title(self) -> str:
+        """Return the heading."""
+        unit = f", {self.currency}" if self.currency else ""
+        return f"Open pipeline from {to_date(self.start)} to {to_date(self.end)}{unit}"
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        """Return what has to be known."""
+        return self.notes
+
+
+def _group_columns(scope: Scope, cells: IntArray, times: int) -> dict[str, Any]:
+    """Name groups and periods; periods of promises need not lie in the observed window."""
+    found = scope.columns(cells, times)
+    found.pop("observed", None)
+    return found
+
+
+@attrs.frozen(eq=False)
+class WaterfallSummary:
+    """The moves of some deals between two days; merges with those of other deals."""
+
+    scope: Scope
+    start: int
+    end: int
+    currencies: tuple[str, ...]
+    moves: Moves
+    late: int
+
+    def merge(self, other: WaterfallSummary, /) -> WaterfallSummary:
+        """Add the moves of other deals.
+
+        Raises
+        ------
+        SchemaMismatchError
+            When the summaries are of different schemas, days, columns or periods.
+        """
+        self.scope.require_same(other.scope)
+        if (self.start, self.end) != (other.start, other.end):
+            msg = "summaries must be of the same two days. Summarize all chunks alike."
+            raise SchemaMismatchError(msg)
+        return attrs.evolve(
+            self,
+            currencies=tuple(sorted({*self.currencies, *other.currencies})),
+            moves=self.moves.merge(other.moves),
+            late=self.late + other.late,
+        )
+
+    def table(self) -> Waterfall:
+        """Return the waterfall.
+
+        Raises
+        ------
+        CurrencyMismatchError
+            When amounts are of several currencies.
+        """
+        if len(self.currencies) > 1:
+            raise CurrencyMismatchError(self.currencies)
+        cells = self.scope.shown(np.unique(self.moves.cell // self.scope.n_periods))
+        moves, count, cents, unknown = self.moves.totals(cells)
+        notes = []
+        if self.late:
+            notes.append(
+                f"{self.late:,} deals under 'created' are older than the first day, "
+                "and were recorded after it"
+            )
+        if unknown[:, [0, -1]].any():
+            notes.append("deals whose amount is unknown count as deals, and as no money")
+        return Waterfall(
+            scope=self.scope,
+            start=self.start,
+            end=self.end,
+            currency=self.currencies[0] if self.currencies else "",
+            cells=frozen(cells),
+            moves=frozen(moves),
+            count=frozen(count),
+            cents=frozen(cents),
+            unknown=frozen(unknown),
+            detail=self.moves,
+            notes=tuple(notes),
+        )
+
+
+def _summarize(
+    history: History,
+    *,
+    start: DateLike,
+    end: DateLike,
+    by: Sequence[str],
+    where: Mapping[str, Sequence[str]],
+    promised: Horizon | None,
+    money: tuple[Rates, str] | None,
+) -> WaterfallSummary:
+    """List the moves of one chunk."""
+    first, last = _window(history, start, end)
+    scope = Scope.of(history, by, promised, STANDARD)
+    for name in by:
+        dated(history, name, "by")
+    if promised is not None:
+        require_history(history, "expected_close", "promised")
+    mask = scope_mask(history, where)
+    moves = find_moves(history, first, last, scope=scope, mask=mask, money=money)
+    fresh = np.unique(moves.deal[moves.bar == BAR["created"]])
+    return WaterfallSummary(
+        scope=scope,
+        start=first,
+        end=last,
+        currencies=currencies(history, last) if money is None else (money[1],),
+        moves=moves,
+        late=int(np.count_nonzero(history.created[fresh] <= first)),
+    )
+
+
+def _window(history: History, start: DateLike, end: DateLike) -> tuple[int, int]:
+    """Return the two days after checking that both were observed, the first one before."""
+    first, last = observed_day(history, start), observed_day(history, end)
+    if first >= last:
+        rule = f"must be after start ({to_date(first)})"
+        raise ValidationError.from_value("end", rule, str(to_date(last)), "")
+    return first, last
+
+
+def waterfall(
+    source: History | HistorySource,
+    start: DateLike,
+    end: DateLike,
+    /,
+    *,
+    by: Sequence[str] = (),
+    where: Mapping[str, Sequence[str]] = EVERYWHERE,
+    promised: Horizon | None = None,
+    rates: Rates | None = None,
+    to: str = "",
+    executor: Executor | None = None,
+) -> Waterfall:
+    """Explain the difference between the open pipelines of two days, exactly.
+
+    Parameters
+    ----------
+    source : History or HistorySource
+        A history, or chunks of whole deals.
+    start, end : date
+        Two observed days; the pipelines are those at their ends.
+    by : sequence of str
+        Category columns: a waterfall for each group. Deals that go from one to another are
+        re-owned out of the one and in to the other.
+    where : mapping of str to sequence of str
+        The scope, values by column: ``{"region": ("north",)}``. Deals that come to have or lose
+        such a value are re-owned in or out.
+    promised : Horizon, optional
+        Only deals promised (expected to close) in these periods: a waterfall for each. Deals
+        whose promise moves are pulled to an earlier day, or pushed to a later one; no promise
+        counts as the latest day of all.
+    rates : mapping, optional
+        Units of `to` for one unit of each other currency, by day, see `History.convert`. Every
+        state is worth what its day says, and what the rates alone change is the bar
+        ``"currency effect"``.
+    to : str
+        The currency of the result, needed with `rates`.
+    executor : concurrent.futures.Executor, optional
+        Where chunks are summarized.
+
+    Returns
+    -------
+    Waterfall
+
+    Raises
+    ------
+    UnknownColumnError
+        When a column is not in the table.
+    ValidationError
+        When a column is not made of categories, or only its last value is known; a value of
+        `where` does not occur; `start` is not before `end` or before `observed_from`.
+    LeakError
+        When `end` is after `observed_until`.
+    CurrencyMismatchError
+        When amounts are of several currencies and there are no `rates`.
+
+    Notes
+    -----
+    The pipeline are the open deals that are not on hold. Each deal is followed from day to day, so
+    that waterfalls of neighbouring windows add up to that of both; several changes on one day
+    count as one, from the end of the day before to the end of the day::
+
+        start + created + reopened + off hold + re-owned in + pulled in + pushed in
+              + amount known + amount up + currency effect + amount down + amount unknown
+              + pulled out + pushed out + re-owned out + on hold + won + lost + removed = end
+
+    (bars that take away are negative), in deals, in whole cents (each amount is rounded to one
+    before anything is added up) and in deals of unknown amount, for every group and period.
+
+    A deal that moves to another group or period takes its old amount with it, and changes it
+    there. A deal is won with its new amount (what was booked), and lost, removed or put on hold
+    with its old one. A deal that is created, reopened or taken off hold and closed on one day
+    passes through the pipeline: ``won`` holds every win. An amount that becomes known or unknown
+    is neither up nor down but a bar of its own. In a history that was converted row by row, the
+    currency effect is what the rate changed between two rows of a deal.
+
+    Examples
+    --------
+    >>> import funnel as fn
+    >>> history = fn.History.from_columns(
+    ...     funnel=fn.Funnel(["Qualify", "Propose"]),
+    ...     id=["A", "A", "B", "B", "C"],
+    ...     stage=["Qualify", "Won", "Qualify", "Propose", "Qualify"],
+    ...     at=["2026-01-05", "2026-02-10", "2026-01-07", "2026-02-12", "2026-02-20"],
+    ...     amount=[100.0, 110.0, 80.0, 60.0, 30.0],
+    ... )
+    >>> found = waterfall(history, "2026-01-31", "2026-02-20")
+    >>> print(found)
+    Open pipeline from 2026-01-31 to 2026-02-20
+    bar          moves  deals  amount  unknown
+    -----------  -----  -----  ------  -------
+    start            2      2     180        0
+    created          1      1      30        0
+    amount up        1      0      10        0
+    amount down      1      0     -20        0
+    won              1     -1    -110        0
+    end              2      2      90        0
+    >>> found.deals("won").ids.tolist()
+    ['A']
+    """
+    if (rates is None) != (not to):
+        rule = "must be given together with rates, and only then"
+        raise ValidationError.from_value("to", rule, to, "to='EUR' names the common currency.")
+    count = functools.partial(
+        _summarize,
+        start=start,
+        end=end,
+        by=by,
+        where=where,
+        promised=promised,
+        money=None if rates is None else (rates, to),
+    )
+    return summarize(source, count, executor=executor).table()
