@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from funnel.forecasting._rows import NEW, PARTS, ForecastDeals
+from funnel.forecasting._rows import BOOKED, NEW, OPEN, REOPENED, ForecastDeals
 from funnel.stages import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from funnel.calendars import Horizon
+    from funnel.forecasting.amounts import ClosingAmounts
     from funnel.forecasting.arrivals import Cohort
     from funnel.models import FittedModel
     from funnel.tables import Pipeline
@@ -36,19 +37,19 @@ def chances(
     period = horizon.period_of(pipeline.closed_on)
     booked = np.flatnonzero((pipeline.outcome == Outcome.WON) & (period >= 0))
     chance[booked, period[booked]] = 1.0
-    part[booked] = PARTS.index("booked")
+    part[booked] = BOOKED
     days = horizon.edges.astype(np.int64) - 1
     ahead = days > pipeline.as_of
     dates = days[ahead].astype("datetime64[D]")
-    for outcome, name in ((Outcome.OPEN, "open"), (Outcome.LOST, "reopened")):
-        rows = np.flatnonzero(pipeline.outcome == outcome)
-        for begin in range(0, len(rows) if len(dates) else 0, CHUNK):
-            some = rows[begin : begin + CHUNK]
-            won_by = np.zeros((len(some), len(days)))
-            won_by[:, ahead] = model.win_curve(pipeline.select(some), dates)
-            chance[some] = np.diff(won_by, axis=1)
-        part[rows] = PARTS.index(name)
-    part[(part == PARTS.index("reopened")) & ~chance.any(axis=1)] = -1
+    alive = (pipeline.outcome == Outcome.OPEN) | (pipeline.outcome == Outcome.LOST)
+    rows = np.flatnonzero(alive)
+    for begin in range(0, len(rows) if len(dates) else 0, CHUNK):
+        some = rows[begin : begin + CHUNK]
+        won_by = np.zeros((len(some), len(days)))
+        won_by[:, ahead] = model.win_curve(pipeline.select(some), dates)
+        chance[some] = np.diff(won_by, axis=1)
+    part[rows] = np.where(pipeline.outcome[rows] == Outcome.OPEN, OPEN, REOPENED)
+    part[(part == REOPENED) & ~chance.any(axis=1)] = -1
     return chance, part
 
 
@@ -96,17 +97,22 @@ def rows_of(
     group: IntArray,
     *,
     horizon: Horizon,
+    amounts: ClosingAmounts | None,
 ) -> ForecastDeals:
-    """Return the rows of a forecast; new deals have promised nothing yet."""
+    """Return the rows of a forecast, at the amounts of closing; new deals have promised nothing."""
+    amount, spread = pipeline.amount, np.zeros(len(pipeline))
+    if amounts is not None:
+        amount, spread = amounts.at_closing(pipeline)
     promised = horizon.period_of(pipeline.expected_close)
     return ForecastDeals(
         ids=pipeline.ids,
         chance=np.asfortranarray(chance),
-        amount=pipeline.amount,
+        amount=amount,
         part=part.astype(np.int8),
         group=group.astype(np.int32),
         category=pipeline.category,
         promised=np.where(part == NEW, -1, promised).astype(np.int32),
+        spread=spread,
     )
 
 

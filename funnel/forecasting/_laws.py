@@ -6,61 +6,94 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from funnel.forecasting._moments import variance
 from funnel.forecasting._rows import NEW, ForecastDeals
+from funnel.forecasting._states import FEW, MANY, States, states
 from funnel.forecasting.amounts import Amounts
 from funnel.kernels import compound
 from funnel.kernels.labels import texts
 
 if TYPE_CHECKING:
+    from funnel.forecasting.dependence import Shock
     from funnel.kernels.compound import Law
     from funnel.typing import FloatArray
 
-NODES = 8  # states of the factor that new deals share
+__all__ = ["enough_states", "from_moments", "given", "law"]
+
 SMALL = 0.02  # a Poisson number is split into chances of at most this size
+WEAK = 0.3  # where what is shared spreads less than that much of the rest, few states do
+PIECES = 8  # most pieces into which the space between two states is cut
 
 
-def law(deals: ForecastDeals, period: int, unknown: Amounts, dispersion: float) -> Law:
-    """Return the law of one period: existing deals won or not, new ones in Poisson numbers."""
-    chance = deals.chance[:, period]
-    new = deals.is_new
-    if not np.any(chance[new] > 0.0):
-        return _law(chance[~new], deals.amount[~new], unknown)
-    factors = gamma_nodes(dispersion)
-    laws = []
-    for factor in factors.tolist():
-        number = chance[new] * factor
-        copies = np.maximum(np.ceil(number / SMALL), 1.0).astype(np.int64)
-        split = np.repeat(number / copies, copies)
-        laws.append(
-            _law(
-                np.concatenate((chance[~new], split)),
-                np.concatenate((deals.amount[~new], np.repeat(deals.amount[new], copies))),
-                unknown,
-            )
-        )
-    return laws[0] if len(laws) == 1 else compound.mix(laws, np.full(len(laws), 1.0 / len(laws)))
+def law(deals: ForecastDeals, unknown: Amounts, shock: Shock | None, dispersion: float) -> Law:
+    """Return the law of the one period of these deals.
+
+    It is a mixture over the states of what deals share; within each, existing deals are won or not
+    and new ones come in Poisson numbers, all independent.
+    """
+    found = enough_states(deals, unknown, shock, dispersion)
+    laws = [
+        given(deals, unknown, one, factor)
+        for one, factor in zip(found.shock.tolist(), found.new.tolist(), strict=True)
+    ]
+    return _mixed(laws) if len(laws) > 1 else laws[0]
 
 
-def _law(chance: FloatArray, amount: FloatArray, unknown: Amounts) -> Law:
-    """Return the law of independent deals, unknown amounts being drawn."""
+def enough_states(
+    deals: ForecastDeals, unknown: Amounts, shock: Shock | None, dispersion: float
+) -> States:
+    """Return the states that the law of the one period needs: the fewer, the less they matter."""
+    split = variance(deals, unknown, shock, dispersion)
+    shared, within = float((split.level + split.shock)[0]), float(split.within[0])
+    if shared <= 1e-12 * within:
+        return States(np.zeros(1), np.ones(1))
+    return states(shock, dispersion, FEW if shared < WEAK**2 * within else MANY)
+
+
+def given(deals: ForecastDeals, unknown: Amounts, shock: float, factor: float) -> Law:
+    """Return the law of the one period in a state of what deals share."""
+    chance, new = deals.chance[:, 0], deals.is_new
+    chance = np.where(new, chance * factor, chance * (1.0 + shock * deals.response))
+    copies = np.where(new, np.maximum(np.ceil(chance / SMALL), 1.0), 1.0).astype(np.int64)
+    rows = np.repeat(np.arange(len(chance)), copies)
+    chance, amount, spread = (chance / copies)[rows], deals.amount[rows], deals.spread[rows]
     known = ~np.isnan(amount)
     drawn = compound.Unknown(chance[~known], unknown.atoms, unknown.weights)
-    return compound.deal_law(0.0, chance[known], amount[known], unknown=drawn)
+    return compound.deal_law(0.0, chance[known], amount[known], unknown=drawn, sd=spread[known])
 
 
-def gamma_nodes(variance: float) -> FloatArray:
-    """Return equally likely values with mean 1 that stand for a Gamma factor of this variance.
+def _mixed(laws: list[Law]) -> Law:
+    """Return the mixture of equally likely laws, the space between them being filled.
 
-    Each is the mean of a slice of equal probability, so that the mean is exact; the variance is
-    that of the slices, a little less than asked for.
+    A large book hardly varies within a state, so that its laws stand apart like teeth: each is
+    spread over its share of the space between their means.
     """
-    if variance <= 0.0:
-        return np.ones(1)
-    from scipy.special import gammainc, gammaincinv  # noqa: PLC0415 - slow to import
+    means = np.array([found.cumulants[0] for found in laws])
+    order = np.argsort(means)
+    gaps = np.empty(len(laws))
+    # Half of the distance between the neighbours, and at the ends that to the only one.
+    steps = np.diff(means[order])
+    gaps[order] = 0.5 * (np.append(steps[0], steps) + np.append(steps, steps[-1]))
+    pieces: list[Law] = []
+    weights: list[float] = []
+    for found, gap in zip(laws, gaps.tolist(), strict=True):
+        spread = max(float(found.cumulants[1]), 0.0) ** 0.5
+        count = int(min(max(np.ceil(gap / max(spread, 1e-300)), 1), PIECES))
+        for step in ((np.arange(count) + 0.5) / count - 0.5).tolist():
+            pieces.append(_beside(found, step * gap))
+            weights.append(1.0 / (count * len(laws)))
+    return compound.mix(pieces, np.array(weights))
 
-    shape = 1.0 / variance
-    edges = gammaincinv(shape, np.linspace(0.0, 1.0, NODES + 1))
-    return np.asarray(np.diff(gammainc(shape + 1.0, edges)) * NODES)
+
+def _beside(found: Law, distance: float) -> Law:
+    """Return a law moved a little: its steps stay on their lattice, its bounds where they are."""
+    if not found.density.size:
+        unit = float(np.diff(found.support).min(initial=np.inf))
+        distance = float(np.rint(distance / unit)) * unit if unit < np.inf else 0.0
+    if distance == 0.0:
+        return found
+    cumulants = found.cumulants + np.array([distance, 0.0, 0.0, 0.0])
+    return found._replace(support=found.support + distance, cumulants=cumulants)
 
 
 def from_moments(

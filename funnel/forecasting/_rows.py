@@ -10,14 +10,25 @@ import numpy as np
 if TYPE_CHECKING:
     from funnel.typing import BoolArray, FloatArray, IntArray, StringArray
 
-__all__ = ["NEW", "PARTS", "ForecastDeals"]
+__all__ = ["BOOKED", "NEW", "OPEN", "PARTS", "REOPENED", "ForecastDeals"]
 
 PARTS = ("booked", "open", "reopened", "new")
 """What a forecast is made of: deals won already, deals open at `as_of`, lost deals that come back,
 and deals that do not exist yet."""
 
 
-NEW = PARTS.index("new")
+BOOKED, OPEN, REOPENED, NEW = range(len(PARTS))
+
+
+def _certain(deals: ForecastDeals) -> FloatArray:
+    """Amounts do not vary."""
+    return np.zeros(len(deals.ids))
+
+
+def _response(deals: ForecastDeals) -> FloatArray:
+    """Respond as `ForecastDeals.response` says, where the whole horizon is at hand."""
+    existing = np.where(deals.part == BOOKED, 0.0, 1.0 - deals.within)
+    return np.where(deals.is_new, 1.0, existing)
 
 
 @attrs.frozen(eq=False)
@@ -41,6 +52,12 @@ class ForecastDeals:
         Position in ``tuple(ForecastCategory)``, -1 none.
     promised : (n,) int32
         Period that the expected close falls into, -1 none.
+    spread : (n,) float64
+        Standard deviation of the amount if the deal is won; 0 (the default) where it is certain.
+    response : (n,) float64
+        Relative change of the chance for each unit of a shared shock: ``1 - W`` for a deal with the
+        chance W to be won within the horizon, 1 for new deals, 0 for booked ones. So chances stay
+        in [0, 1], and what is nearly certain hardly moves.
     """
 
     ids: StringArray
@@ -50,6 +67,8 @@ class ForecastDeals:
     group: IntArray
     category: IntArray
     promised: IntArray
+    spread: FloatArray = attrs.field(default=attrs.Factory(_certain, takes_self=True))
+    response: FloatArray = attrs.field(default=attrs.Factory(_response, takes_self=True))
 
     @property
     def is_new(self) -> BoolArray:
@@ -61,6 +80,16 @@ class ForecastDeals:
         """Chance (expected number, where new) to be booked within the whole horizon, (n,)."""
         whole = self.chance.sum(axis=1)
         return np.asarray(np.where(self.is_new, whole, np.minimum(whole, 1.0)))
+
+    def merged(self, first: int, last: int) -> ForecastDeals:
+        """Return the deals with one period instead of some: `first` to `last`, both included."""
+        chance = self.chance[:, first : last + 1].sum(axis=1)
+        inside = (self.promised >= first) & (self.promised <= last)
+        return attrs.evolve(
+            self,
+            chance=np.where(self.is_new, chance, np.minimum(chance, 1.0))[:, None],
+            promised=np.where(inside, 0, -1).astype(np.int32),
+        )
 
     def with_rows(self, more: ForecastDeals) -> ForecastDeals:
         """Return these rows and `more` after them."""

@@ -17,16 +17,24 @@ if TYPE_CHECKING:
     from funnel.calendars import Horizon
     from funnel.forecasting.forecast import Forecast
 
-__all__ = ["DEFAULT", "forecast"]
+__all__ = ["DEFAULT", "forecast", "resolve"]
 
 DEFAULT = "semi-markov"
 """The forecaster used where none is named."""
 
 
-def _resolve(
+def resolve(
     forecaster: str | StageModel[Any] | Forecaster | FittedForecaster,
 ) -> Forecaster | FittedForecaster:
-    """Look a name up, and lift a stage model."""
+    """Look a name up, and lift a stage model to a forecaster.
+
+    Raises
+    ------
+    UnknownModelError
+        When nothing has the name.
+    ValidationError
+        When it is neither a model nor a forecaster.
+    """
     found = registry.get(forecaster) if isinstance(forecaster, str) else forecaster
     if isinstance(found, StageModel):
         return (
@@ -88,7 +96,7 @@ def forecast(
     >>> outlook.horizon.labels
     ('2026-Q3', '2026-Q4', '2027-Q1', '2027-Q2')
     """
-    resolved = _resolve(forecaster)
+    resolved = resolve(forecaster)
     if isinstance(source, History):
         fitted = resolved.fit(source) if isinstance(resolved, Forecaster) else resolved
         return fitted.forecast(source.snapshot(), horizon, by=by)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import attrs
 import numpy as np
@@ -10,11 +10,13 @@ import numpy as np
 from funnel.calendars import to_date
 from funnel.errors import InsufficientDataError, LeakError, ValidationError
 from funnel.forecasting._chances import chances, joined, new_chances, rows_of
+from funnel.forecasting._parameters import parameter_shock
 from funnel.forecasting._rows import NEW, ForecastDeals
-from funnel.forecasting.amounts import amounts_of, summarize_amounts
+from funnel.forecasting.amounts import amounts_of, summarize_closing
 from funnel.forecasting.arrivals import Arrivals
 from funnel.forecasting.forecast import Forecast
 from funnel.models import FittedModel, StageModel, registry
+from funnel.models.base import HasDraw
 from funnel.stages import Outcome
 from funnel.summary import summarize
 from funnel.typing import NO_DAY
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from funnel.calendars import Horizon
-    from funnel.forecasting.amounts import Amounts
+    from funnel.forecasting.amounts import Amounts, ClosingAmounts
     from funnel.forecasting.arrivals import FittedArrivals
     from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
 
 __all__ = ["DealForecaster", "FittedDealForecaster"]
+
+Spread = Literal["parameters", "independent"]
 
 
 def _model(value: str | StageModel[Any]) -> StageModel[Any]:
@@ -40,6 +44,14 @@ def _model(value: str | StageModel[Any]) -> StageModel[Any]:
             "model", "must be a stage model or the name of one", value, "See funnel.models.names()."
         )
     return model
+
+
+def _spread(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Demand one of the two words."""
+    del instance
+    if value not in get_args(Spread):
+        rule = 'must be "parameters" or "independent"'
+        raise ValidationError.from_value(attribute.name, rule, value, "")
 
 
 @attrs.frozen
@@ -53,15 +65,21 @@ class DealForecaster:
     arrivals : Arrivals or None
         How deals that do not exist yet are expected; None leaves them out. Where the history is
         too short for it, they are left out too, and the forecast notes it.
+    spread : {"parameters", "independent"}
+        What open deals share. ``"parameters"``: the stage model's parameters, which are not known
+        for sure: draws of them say how far the expected money may be off, and that error becomes
+        the `shock` of the forecast. ``"independent"``: nothing, so that intervals are too narrow.
+        A model that cannot draw its parameters leaves deals independent, and the forecast notes it.
 
     Examples
     --------
     >>> DealForecaster("win-rate", arrivals=None)
-    DealForecaster(model=WinRate(minimum=20), arrivals=None)
+    DealForecaster(model=WinRate(minimum=20), arrivals=None, spread='parameters')
     """
 
     model: StageModel[Any] = attrs.field(converter=_model)
     arrivals: Arrivals | None = attrs.field(factory=Arrivals, kw_only=True)
+    spread: Spread = attrs.field(default="parameters", kw_only=True, validator=_spread)
 
     def fit(
         self, source: History | HistorySource, /, *, executor: Executor | None = None
@@ -76,20 +94,47 @@ class DealForecaster:
             When won amounts are of several currencies.
         """
         fitted = self.model.fit(source, executor=executor)
-        amounts = summarize(source, summarize_amounts, executor=executor).estimate()
+        return self.around(
+            fitted, source, calendar_aware=self.model.calendar_aware, executor=executor
+        )
+
+    def around(
+        self,
+        fitted: FittedModel,
+        source: History | HistorySource,
+        /,
+        *,
+        calendar_aware: bool,
+        executor: Executor | None = None,
+    ) -> FittedDealForecaster:
+        """Return the forecaster for a stage model that is fitted already.
+
+        Parameters
+        ----------
+        fitted : FittedModel
+            It takes the place of the fitted `model`.
+        source : History or HistorySource
+            For amounts and arrivals.
+        calendar_aware : bool
+            Does the answer of `fitted` depend on the date itself?
+        executor : concurrent.futures.Executor, optional
+            Where chunks are summarised.
+        """
+        amounts = summarize(source, summarize_closing, executor=executor).estimate()
         arrivals: FittedArrivals | None = None
-        notes: tuple[str, ...] = ()
+        notes = amounts.notes
         if self.arrivals is not None:
             try:
                 arrivals = self.arrivals.fit(source, executor=executor)
             except InsufficientDataError as error:
-                notes = (f"deals that do not exist yet are left out: {error}",)
+                notes = (*notes, f"deals that do not exist yet are left out: {error}")
         return FittedDealForecaster(
             self.model.name,
             fitted,
             amounts,
             arrivals,
-            calendar_aware=self.model.calendar_aware,
+            calendar_aware=calendar_aware,
+            spread=self.spread,
             notes=notes,
         )
 
@@ -101,7 +146,8 @@ class DealForecaster:
         InsufficientDataError
             When the model has to learn first.
         """
-        return FittedDealForecaster(self.model.name, self.model.without_history())
+        model = self.model.without_history()
+        return FittedDealForecaster(self.model.name, model, spread=self.spread)
 
 
 @attrs.frozen(eq=False)
@@ -114,21 +160,25 @@ class FittedDealForecaster:
         Name of the stage model.
     model : FittedModel
         The fitted stage model.
-    amounts : Amounts or None
-        For deals of unknown amount; None takes the known amounts of the pipeline itself.
+    amounts : ClosingAmounts or None
+        At which amounts deals close; None takes amounts as they are, and for unknown ones the known
+        amounts of the pipeline itself.
     arrivals : FittedArrivals or None
         Deals that do not exist yet; None leaves them out.
     calendar_aware : bool
         Does the model's answer depend on the date itself?
+    spread : {"parameters", "independent"}
+        What open deals share, see `DealForecaster`.
     notes : tuple of str
         What was found while fitting.
     """
 
     name: str
     model: FittedModel
-    amounts: Amounts | None = None
+    amounts: ClosingAmounts | None = None
     arrivals: FittedArrivals | None = None
     calendar_aware: bool = attrs.field(default=False, kw_only=True)
+    spread: Spread = attrs.field(default="parameters", kw_only=True, validator=_spread)
     notes: tuple[str, ...] = attrs.field(default=(), kw_only=True)
 
     @property
@@ -177,13 +227,13 @@ class FittedDealForecaster:
         chance, part = chances(self.model, pipeline, horizon)
         counted = np.flatnonzero(part >= 0)
         keys, deals = self._rows(pipeline, chance, part, horizon, columns)
-        unknown = self.amounts if self.amounts is not None else amounts_of(pipeline)
+        unknown = amounts_of(pipeline) if self.amounts is None else self.amounts.unknown
         nameless = int(np.count_nonzero(np.isnan(deals.amount)))
         if nameless and not len(unknown.atoms):
             what = f"{nameless:,} of {len(deals.ids):,} deals have no amount, and known ones"
             remedy = "Give amounts; amount=1 for every deal counts deals."
             raise InsufficientDataError(what, needed=1, found=0, remedy=remedy)
-        return Forecast(
+        outlook = Forecast(
             horizon=horizon,
             as_of=pipeline.as_of,
             currency=pipeline.select(counted).currency,
@@ -197,6 +247,21 @@ class FittedDealForecaster:
             else self.arrivals.dispersion + self.arrivals.uncertainty,
             notes=(*self.notes, *self._notes(pipeline, deals, unknown)),
         )
+        return self._shared(outlook, pipeline)
+
+    def _shared(self, outlook: Forecast, pipeline: Pipeline) -> Forecast:
+        """Add what open deals share: the error of the model's parameters."""
+        if self.spread == "independent":
+            return outlook
+        if not isinstance(self.model, HasDraw):
+            note = "the model does not say how sure its parameters are: deals count as independent"
+            return attrs.evolve(outlook, notes=(*outlook.notes, note))
+        deals = pipeline.select(pipeline.outcome == Outcome.OPEN)
+        amount = deals.amount if self.amounts is None else self.amounts.at_closing(deals)[0]
+        amount = np.where(np.isnan(amount), outlook.unknown.mean, amount)
+        last = int(outlook.horizon.edges[-1]) - 1
+        shock = parameter_shock(self.model, deals, last, amount)
+        return outlook if shock is None else outlook.with_shock(shock, part="open")
 
     def _rows(
         self,
@@ -214,14 +279,24 @@ class FittedDealForecaster:
         if not cohorts:
             picked = pipeline.select(counted)
             return groups[0], rows_of(
-                picked, chance[counted], part[counted], groups[1][counted], horizon=horizon
+                picked,
+                chance[counted],
+                part[counted],
+                groups[1][counted],
+                horizon=horizon,
+                amounts=self.amounts,
             )
         prototypes = cohorts[0].pipeline
         keys, mine, theirs = joined(groups, prototypes.groups(by))
         number = new_chances(self.model, cohorts, horizon, calendar_aware=self.calendar_aware)
         fruitful = np.flatnonzero(number.any(axis=1))
         there = rows_of(
-            pipeline.select(counted), chance[counted], part[counted], mine[counted], horizon=horizon
+            pipeline.select(counted),
+            chance[counted],
+            part[counted],
+            mine[counted],
+            horizon=horizon,
+            amounts=self.amounts,
         )
         new = rows_of(
             prototypes.select(fruitful),
@@ -229,6 +304,7 @@ class FittedDealForecaster:
             np.full(len(fruitful), NEW),
             theirs[fruitful],
             horizon=horizon,
+            amounts=self.amounts,
         )
         return keys, there.with_rows(new)
 

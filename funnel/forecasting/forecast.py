@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import types
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,17 +10,21 @@ import numpy as np
 
 from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import Horizon, to_date
-from funnel.errors import UnknownColumnError, ValidationError
-from funnel.forecasting import _laws, _tables
-from funnel.forecasting._rows import PARTS
+from funnel.errors import ValidationError
+from funnel.forecasting import _joint, _laws, _moments, _tables, _variants
+from funnel.forecasting import sources as _sources
 from funnel.kernels import compound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from funnel.forecasting._joint import JointProbability
+    from funnel.forecasting._moments import Variance
     from funnel.forecasting._rows import ForecastDeals
     from funnel.forecasting._tables import LargestDeals, RollUp
     from funnel.forecasting.amounts import Amounts
+    from funnel.forecasting.dependence import Shock
+    from funnel.forecasting.sources import DecidingDeals, Sources
     from funnel.kernels.compound import Law
     from funnel.typing import FloatArray
 
@@ -32,11 +35,12 @@ __all__ = ["Forecast"]
 class Forecast:
     """What will be booked in each period of a horizon, as a distribution.
 
-    The deals are independent of one another given the forecaster; each is booked in a period with
-    its chance, for its amount (or, where that is unknown, for an amount drawn from won deals). New
-    deals come in Poisson numbers whose level is shared (`dispersion`). The distribution is exact
-    for small books (see `method` and `error`), and every selection (`parts`, `group`, `total`) has
-    a distribution of its own: quantiles are never added up.
+    Each deal is booked in one period at most, for its amount (or, where that is unknown, for one
+    drawn from won deals). New deals come in Poisson numbers whose level is shared (`dispersion`). A
+    `shock` moves the chances of all deals in one direction; given both, deals are independent. The
+    distribution is exact for small books (see `method` and `error`), up to the few states that
+    stand for what is shared. Every selection (`parts`, `group`, `between`, `total`) has a
+    distribution of its own: quantiles are never added up.
 
     Parameters
     ----------
@@ -58,6 +62,10 @@ class Forecast:
         What made it.
     dispersion : float
         Variance of a factor, Gamma with mean 1, that all new deals of the horizon share.
+    shock : Shock or None
+        What all deals share: in a state s of it, a deal is won with the chance
+        ``p (1 + s response)``, and new deals come in numbers ``1 + s`` times as large. Set it by
+        `with_shock`, which takes it as an error of the expected money.
     notes : tuple of str
         Assumptions, and deals that were left out or treated in a special way.
 
@@ -87,6 +95,7 @@ class Forecast:
     unknown: Amounts
     model: str
     dispersion: float = 0.0
+    shock: Shock | None = None
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -119,29 +128,24 @@ class Forecast:
         groups are independent. A variance of 0 makes the money certain.
         """
         deals, no_amounts = _laws.from_moments(booked, mean, variance, model)
-        return cls(horizon, as_of, currency, by, keys, deals, no_amounts, model, 0.0, notes)
+        return cls(horizon, as_of, currency, by, keys, deals, no_amounts, model, notes=notes)
 
     # -- moments ---------------------------------------------------------------------------------
 
     @functools.cached_property
-    def _mean(self) -> FloatArray:
-        """Mean amount of each deal if it is won, (n,)."""
-        amount = self.deals.amount
-        return np.where(np.isnan(amount), self.unknown.mean, amount)
-
-    @functools.cached_property
     def expected(self) -> FloatArray:
         """Expected booked money by period, (k,), in major units of `currency`."""
-        return self._mean @ self.deals.chance
+        return _moments.amount_moments(self.deals, self.unknown)[0] @ self.deals.chance
 
     @functools.cached_property
     def sd(self) -> FloatArray:
         """Standard deviation of the booked money by period, (k,)."""
-        amount, chance = self.deals.amount, self.deals.chance
-        square = np.where(np.isnan(amount), self.unknown.square, amount**2)
-        certain = np.where(self.deals.is_new, 0.0, self._mean**2)  # the number of new deals varies
-        shared = self.dispersion * (np.where(self.deals.is_new, self._mean, 0.0) @ chance) ** 2
-        return np.sqrt(np.maximum(square @ chance - certain @ chance**2 + shared, 0.0))
+        return np.sqrt(self._variance.total)
+
+    @functools.cached_property
+    def _variance(self) -> Variance:
+        """The variance of each period, split by its sources."""
+        return _moments.variance(self.deals, self.unknown, self.shock, self.dispersion)
 
     @property
     def expected_wins(self) -> FloatArray:
@@ -151,22 +155,22 @@ class Forecast:
     # -- distribution ----------------------------------------------------------------------------
 
     @functools.cached_property
-    def _laws(self) -> tuple[Law, ...]:
+    def laws(self) -> tuple[Law, ...]:
         """The distribution of each period."""
         return tuple(
-            _laws.law(self.deals, period, self.unknown, self.dispersion)
+            _laws.law(self.deals.merged(period, period), self.unknown, self.shock, self.dispersion)
             for period in range(len(self.horizon))
         )
 
     @property
     def method(self) -> tuple[str, ...]:
         """How each distribution was computed: enumeration, lattice or cos (a Fourier series)."""
-        return tuple(law.method for law in self._laws)
+        return tuple(law.method for law in self.laws)
 
     @property
     def error(self) -> FloatArray:
         """Bound or estimate of the numerical error in probability by period, (k,)."""
-        return np.array([law.error for law in self._laws])
+        return np.array([law.error for law in self.laws])
 
     def quantile(self, q: float) -> FloatArray:
         """Return the smallest amount that is not exceeded with probability `q`, by period: (k,).
@@ -179,7 +183,7 @@ class Forecast:
         if not 0.0 <= q <= 1.0:
             raise ValidationError.from_value("q", "must be a probability between 0 and 1", q, "")
         level = np.array([q])
-        return np.array([compound.quantile(law, level)[0] for law in self._laws])
+        return np.array([compound.quantile(law, level)[0] for law in self.laws])
 
     def interval(self, level: float) -> tuple[FloatArray, FloatArray]:
         """Return the central interval with probability `level`, by period: (k,), (k,)."""
@@ -202,32 +206,98 @@ class Forecast:
         ValidationError
             When a target is NaN, or their number is not that of the periods.
         """
-        targets = np.asarray(target, dtype=np.float64)
-        if targets.shape not in {(), (len(self.horizon),)} or np.isnan(targets).any():
-            raise ValidationError.from_value(
-                "target",
-                f"must be one number or {len(self.horizon)}, one for each period",
-                target,
-                "",
-            )
-        spread = np.broadcast_to(targets, len(self.horizon))
+        targets = self._targets(target)
         return np.array(
             [
                 compound.survival(law, goal[None])[0]
-                for law, goal in zip(self._laws, spread, strict=True)
+                for law, goal in zip(self.laws, targets, strict=True)
             ]
         )
+
+    def _targets(self, target: float | Sequence[float] | FloatArray) -> FloatArray:
+        """Return one target for each period."""
+        targets, k = np.asarray(target, dtype=np.float64), len(self.horizon)
+        if targets.shape not in {(), (k,)} or np.isnan(targets).any():
+            rule = f"must be one number or {k}, one for each period"
+            raise ValidationError.from_value("target", rule, target, "")
+        return np.broadcast_to(targets, k)
+
+    def simulate(self, draws: int, *, rng: np.random.Generator | int = 0) -> FloatArray:
+        """Draw the booked money of all periods jointly: (draws, k).
+
+        A deal is booked in one period at most, and periods share what deals share, so that sums
+        over periods have the law of `total`. `rng` is the source of chance, or the seed of one.
+
+        Raises
+        ------
+        ValidationError
+            When `draws` is not a whole number >= 1.
+        """
+        return _joint.simulate(self, draws, rng)[:, 0]
+
+    def simulate_groups(self, draws: int, *, rng: np.random.Generator | int = 0) -> FloatArray:
+        """Draw the booked money of all groups and periods jointly: (draws, g, k).
+
+        See `simulate`.
+        """
+        return _joint.simulate(self, draws, rng, groups=True)
+
+    def probability_of_all(
+        self,
+        targets: float | Sequence[float] | FloatArray,
+        *,
+        draws: int = 20_000,
+        rng: np.random.Generator | int = 0,
+    ) -> JointProbability:
+        """Return the chance that every period reaches its target, by simulation.
+
+        It is not the product of `probability_of`: periods share deals, and what deals share.
+        `targets` are as there, `draws` and `rng` as in `simulate`.
+        """
+        return _joint.reached(self, self._targets(targets), draws, rng)
+
+    # -- uncertainty -----------------------------------------------------------------------------
+
+    def with_shock(self, shock: Shock | None, *, part: str | None = None) -> Forecast:
+        """Return the forecast with an error that all deals share, added to what they share so far.
+
+        Parameters
+        ----------
+        shock : Shock or None
+            The relative error of the expected money still to come within the horizon, as
+            `fit_shock` finds it. None takes every shock away: deals are independent (but for the
+            level of new ones).
+        part : str or None
+            The part (``"open"``, ``"reopened"`` or ``"new"``) of whose expected money this is the
+            error; the others move with it. By default all together.
+
+        Notes
+        -----
+        The expected money stays the same. As deals that are nearly certain hardly move, `shock` is
+        larger than the error of the money: ``sum(a W) / sum(a W (1 - W))`` times, over deals of
+        amount a and chance W within the horizon. It is cut to [-1, 1], and a note says so where
+        that matters. Shocks of several origins add up in quadrature.
+        """
+        return _variants.with_shock(self, shock, part=part)
+
+    def sources(self) -> Sources:
+        """Return where expected money and uncertainty of the whole horizon come from, exactly."""
+        return _sources.sources(self)
+
+    def deciding(self, target: float, n: int = 10) -> DecidingDeals:
+        """Return the deals on which it depends most whether the whole horizon reaches a target.
+
+        Of the `n` deals that bring most variance, the chance of the target given that the deal is
+        won, and that it is not, as exact as `probability_of`.
+        """
+        return _sources.deciding(self, target, n)
 
     # -- selections ------------------------------------------------------------------------------
 
     @property
     def parts(self) -> Mapping[str, Forecast]:
         """The forecast of each part, by name."""
-        found = {
-            name: attrs.evolve(self, deals=self.deals.select(self.deals.part == code))
-            for code, name in enumerate(PARTS)
-        }
-        return types.MappingProxyType(found)
+        return _variants.parts(self)
 
     def group(self, key: str | Sequence[str]) -> Forecast:
         """Return the forecast of one group.
@@ -242,20 +312,24 @@ class Forecast:
         UnknownColumnError
             When there is no such group; the message suggests close ones.
         """
-        wanted = (key,) if isinstance(key, str) else tuple(key)
-        if wanted not in self.keys:
-            raise UnknownColumnError(" / ".join(wanted), (" / ".join(known) for known in self.keys))
-        rows = self.deals.group == self.keys.index(wanted)
-        picked = attrs.evolve(
-            self.deals.select(rows), group=np.zeros(int(rows.sum()), dtype=np.int32)
-        )
-        return attrs.evolve(self, keys=(wanted,), deals=picked)
+        return _variants.group(self, key)
 
     def total(self) -> Forecast:
         """Return the forecast of the whole horizon as one period."""
-        promised = np.where(self.deals.promised >= 0, 0, -1).astype(np.int32)
-        deals = attrs.evolve(self.deals, chance=self.deals.within[:, None], promised=promised)
+        deals = self.deals.merged(0, len(self.horizon) - 1)
         return attrs.evolve(self, horizon=self.horizon.whole(), deals=deals)
+
+    def between(self, first: str, last: str) -> Forecast:
+        """Return the forecast of some consecutive periods as one.
+
+        `first` and `last` are the labels of the first and the last of them.
+
+        Raises
+        ------
+        ValidationError
+            When there is no such period, or `last` is before `first`.
+        """
+        return _variants.between(self, first, last)
 
     def largest(self, n: int = 10) -> LargestDeals:
         """Return the deals that contribute most to the expected money of the whole horizon."""

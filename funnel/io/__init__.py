@@ -7,6 +7,15 @@ before it is used.
 from funnel.io.changes import Layout, read_history
 from funnel.io.deals import read_deals
 from funnel.io.presets import PRESETS, Preset
+from funnel.io.submissions import read_submissions
 from funnel.io.suggest import suggest_funnel
 
-__all__ = ["PRESETS", "Layout", "Preset", "read_deals", "read_history", "suggest_funnel"]
+__all__ = [
+    "PRESETS",
+    "Layout",
+    "Preset",
+    "read_deals",
+    "read_history",
+    "read_submissions",
+    "suggest_funnel",
+]

@@ -10,7 +10,7 @@ import numpy as np
 from funnel.errors import ValidationError
 from funnel.kernels import trace
 from funnel.models._references import CENSORED, references
-from funnel.models._sojourns import _tally
+from funnel.models._segment_counts import tally
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class CloseDateSummary:
         if mine != theirs:
             rule = "must be of one funnel, one observed_until and one list of owners"
             raise ValidationError.from_value("summaries", rule, repr(other.funnel), "")
-        rows, counts = _tally(
+        rows, counts = tally(
             np.concatenate((self.rows, other.rows)), np.concatenate((self.counts, other.counts))
         )
         return attrs.evolve(
@@ -128,7 +128,7 @@ def summarize_slippage(history: History, owner: str, /) -> CloseDateSummary:
         for state, start in ((own, position), (whole, np.ones_like(position)))
         for kind, place in ((seen.cause, start + seen.days), (np.full_like(none, ENTRY), start))
     ]
-    rows, counts = _tally(np.concatenate(blocks), np.ones(sum(map(len, blocks)), dtype=np.int64))
+    rows, counts = tally(np.concatenate(blocks), np.ones(sum(map(len, blocks)), dtype=np.int64))
     deal = history.deal[seen.row]
     return CloseDateSummary(
         funnel=history.funnel,

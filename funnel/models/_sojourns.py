@@ -9,8 +9,7 @@ import numpy as np
 
 from funnel.errors import ValidationError
 from funnel.kernels import exposure as kernel
-from funnel.models._segment_counts import SegmentCounts, count_segments
-from funnel.models._segment_counts import tally as _tally
+from funnel.models._segment_counts import SegmentCounts, count_segments, tally
 from funnel.stages import Funnel, Outcome
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ class Sojourns:
             length = part.exposure.shape[2]
             exposure[shift : shift + len(part.exposure), :, :length] += part.exposure
             resumed[:, :length] += part.resumed
-        moves, counts = _tally(
+        moves, counts = tally(
             np.concatenate((self.moves, other.moves)), np.concatenate((self.counts, other.counts))
         )
         return attrs.evolve(
@@ -225,7 +224,7 @@ def summarize_sojourns(history: History, /, *, segments: tuple[str, ...] = ()) -
     moves = np.stack(
         (left // BUCKET, state[used][gone], target[gone], left - start[gone] + age[gone]), 1
     )
-    table, counts = _tally(moves, np.ones(len(gone), dtype=np.int64))
+    table, counts = tally(moves, np.ones(len(gone), dtype=np.int64))
     by_segment = None
     if segments:
         late = ~fresh & (stop > start)  # at risk from the day after, see `kernels.exposure`

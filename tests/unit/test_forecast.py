@@ -249,14 +249,15 @@ def test_one_call_takes_histories_pipelines_names_models_and_forecasters():
     """All ways in give the same forecast."""
     history = fn.datasets.simulate(300, rng=1).history
     horizon = fn.Horizon.quarters("2026-07-01", 2)
-    fitted = fn.DealForecaster("semi-markov").fit(history)
+    alone = fn.DealForecaster("semi-markov", spread="independent")  # what is expected is the same
+    fitted = alone.fit(history)
     assert isinstance(fitted, FittedForecaster)
     assert isinstance(fn.DealForecaster("semi-markov"), Forecaster)
     found = [
         fn.forecast(history, horizon),
         fn.forecast(history, horizon, "semi-markov"),
         fn.forecast(history, horizon, forecaster=fn.models.get("semi-markov")),
-        fn.forecast(history, horizon, fn.DealForecaster("semi-markov")),
+        fn.forecast(history, horizon, alone),
         fn.forecast(history, horizon, fitted),
         fn.forecast(history.snapshot(), horizon, fitted),
     ]

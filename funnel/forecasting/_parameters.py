@@ -1,0 +1,71 @@
+"""How uncertain the expected money is because the parameters of the stage model are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from funnel.forecasting.dependence import Shock
+from funnel.models.base import HasCells
+
+if TYPE_CHECKING:
+    from funnel.models.base import FittedModel, HasDraw
+    from funnel.tables import Pipeline
+    from funnel.typing import DateArray, FloatArray, IntArray
+
+__all__ = ["parameter_shock"]
+
+DRAWS = 8
+SEED = 20_260_630  # the same draws for every forecast: two of them differ by their deals only
+SAMPLE = 2_000
+"""Most deals whose chances are computed again for each draw."""
+
+AHEAD = 91
+"""Most days that draws look ahead: their cost grows with it, the relative error hardly does."""
+
+
+def parameter_shock(model: HasDraw, deals: Pipeline, last: int, amount: FloatArray) -> Shock | None:
+    """Return the error of the expected money of open deals that the model's parameters make.
+
+    Its standard deviation is that of the expected money, won by the day `last` or within 91 days,
+    over 8 draws of the parameters; these are few, hence a t with 7 degrees of freedom. `amount`
+    (n,) is what the deals are worth. None where no money is expected.
+    """
+    day = min(last, deals.as_of + AHEAD)
+    if day <= deals.as_of or not len(deals):
+        return None
+    dates = np.array([day]).astype("datetime64[D]")
+    rows, weight = _sample(amount * _chance(model, deals, dates))
+    if not len(rows):
+        return None
+    some, rng = deals.select(rows), np.random.default_rng(SEED)
+    ratio = weight / _chance(model, some, dates)
+    drawn = [float(ratio @ _chance(model.draw(rng), some, dates)) for _ in range(DRAWS)]
+    spread = float(np.std(drawn, ddof=1))
+    return Shock(min(spread / float(weight.sum()), 1.0), df=DRAWS - 1)
+
+
+def _sample(money: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Return rows with money, and how much of it each stands for: all, or a sample of many.
+
+    The sample is taken at even steps of the running sum, so that the large ones are in it.
+    """
+    rows = np.flatnonzero(money > 0.0)
+    if len(rows) <= SAMPLE:
+        return rows, money[rows]
+    running = np.cumsum(money[rows])
+    steps = (np.arange(SAMPLE) + 0.5) * (running[-1] / SAMPLE)
+    found, count = np.unique(np.searchsorted(running, steps), return_counts=True)
+    return rows[found], count.astype(np.float64)
+
+
+def _chance(model: FittedModel, deals: Pipeline, dates: DateArray) -> FloatArray:
+    """Return the chance to be won by one date, (n,); by cell where the model has cells."""
+    if not isinstance(model, HasCells):
+        return model.win_curve(deals, dates)[:, 0]
+    cells, place = np.unique(model.cells(deals), return_inverse=True)
+    chance = np.zeros(len(cells))
+    there = cells >= 0
+    chance[there] = model.cell_curves(cells[there], deals.as_of, dates)[:, 0]
+    return chance[place]
