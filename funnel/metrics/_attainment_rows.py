@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import types
 from typing import TYPE_CHECKING, Any, Self
@@ -12,9 +11,15 @@ import numpy as np
 
 from funnel._results import ResultTable
 from funnel.calendars import to_date, to_dates, to_day, to_days
-from funnel.errors import CurrencyMismatchError, UnknownColumnError, ValidationError, did_you_mean
+from funnel.errors import (
+    SchemaMismatchError,
+    UnknownColumnError,
+    ValidationError,
+    did_you_mean,
+)
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import factorize, texts
+from funnel.metrics._attainment_sums import require_one
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -261,6 +266,41 @@ class PeriodAmounts(ResultTable):
         inside = (place >= 0) & (own[found] == groups) & (days < self.end[found])
         return np.where(inside, found, -1)
 
+    def cells(
+        self, own: tuple[IntArray, tuple[int, ...]], groups: IntArray, days: DayArray
+    ) -> IntArray:
+        """(m,), (m,) -> (m,): the row, or n + period x groups + group where none was given.
+
+        -1 on days that lie in no period of the table. `own` is what `own_codes` gave.
+        """
+        codes, sizes = own
+        found = self.locate(codes, groups, days)
+        for period, row in enumerate(self.periods()[0].tolist()):
+            inside = (found < 0) & (days >= self.start[row]) & (days < self.end[row])
+            found = np.where(inside, len(self) + period * math.prod(sizes) + groups, found)
+        return found
+
+    def rows_of(
+        self, cells: IntArray, schema: Schema
+    ) -> tuple[IntArray, dict[str, StringArray], FloatArray]:
+        """(c,) -> (c,), {name: (c,)}, (c,): row of the period, group and amount of each cell.
+
+        The amount is NaN where none was given.
+        """
+        n, sizes = len(self), self.own_codes(schema)[1]
+        period, group = np.divmod(np.maximum(cells - n, 0), math.prod(sizes))
+        given = cells < n
+        distinct = np.append(self.periods()[0], 0)
+        row = np.where(given, cells, distinct[np.where(given, -1, period)])
+        keys, money = {}, np.append(self.amount, np.nan)[np.where(given, cells, -1)]
+        extra = [self.names_of(schema, code) for code in group[~given].tolist()]
+        for at, (name, column) in enumerate(self.keys.items()):
+            found = np.empty(len(cells), dtype=object)
+            found[given] = column[cells[given]]
+            found[~given] = [names[at] for names in extra]
+            keys[name] = texts(found)
+        return row, keys, money
+
     def names_of(self, schema: Schema, code: int) -> tuple[str, ...]:
         """Return the values of the keys behind a group that `codes_of` gave."""
         found = []
@@ -272,9 +312,24 @@ class PeriodAmounts(ResultTable):
 
     def check_currency(self, others: Iterable[str]) -> None:
         """Demand one currency of all amounts that are compared."""
-        found = sorted({self.currency, *others} - {""})
-        if len(found) > 1:
-            raise CurrencyMismatchError(found)
+        require_one({self.currency, *others} - {""})
+
+    def require_same(self, other: PeriodAmounts) -> None:
+        """Raise unless both hold the same rows.
+
+        Raises
+        ------
+        SchemaMismatchError
+        """
+        mine, theirs = self.to_columns(), other.to_columns()
+        if list(mine) != list(theirs) or not all(
+            np.array_equal(mine[name], theirs[name]) for name in mine
+        ):
+            name = type(self).__name__
+            raise SchemaMismatchError(
+                f"summaries must be of one table of {name}; these are not. "
+                "Summarize all chunks with the same arguments."
+            )
 
     def to_columns(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return one value per row by column; the end of a period is the day after it."""
@@ -288,9 +343,8 @@ class PeriodAmounts(ResultTable):
 
     def __repr__(self) -> str:
         """Return one line."""
-        keys = "".join(f" by {name}" for name in itertools.islice(self.keys, 1))
-        more = "".join(f", {name}" for name in itertools.islice(self.keys, 1, None))
-        return f"{type(self).__name__}({len(self):,} rows{keys}{more}, {self.amount.sum():,.2f})"
+        keys = f" by {', '.join(self.keys)}" if self.keys else ""
+        return f"{type(self).__name__}({len(self):,} rows{keys}, {self.amount.sum():,.2f})"
 
     @property
     def _title(self) -> str:

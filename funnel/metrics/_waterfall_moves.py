@@ -288,26 +288,26 @@ def _entries(steps: _Steps) -> Iterator[Entry]:
     # From closed to closed nothing passes through the pipeline, but every win counts.
     enters = (old != new) & ~active & ~(closed & closes & (new != WON))
     leaves = (old != new) & (new != ACTIVE) & (active | enters)
-    yield _crossing(steps, enters, there, ENTERED_BY[old], +1, steps.now)
+    yield _crossing(steps, enters, there, ENTERED_BY[old], steps.now, sign=+1)
 
     revalued = active & (_cents(steps.was) != _cents(steps.held))
     effect = np.full(len(old), BAR["currency effect"])
-    yield _change(steps, revalued, here, effect, steps.held, steps.was)
+    yield _change(steps, revalued, here, effect, (steps.held, steps.was))
 
     moved = active & (here != there)
-    yield _crossing(steps, moved, here, steps.outward, -1, steps.was)
-    yield _crossing(steps, moved, there, steps.inward, +1, steps.was)
+    yield _crossing(steps, moved, here, steps.outward, steps.was, sign=-1)
+    yield _crossing(steps, moved, there, steps.inward, steps.was, sign=+1)
 
     bar = _amount_bar(steps.was, steps.now)
     stays = active & ((new == ACTIVE) | (new == WON)) & (bar >= 0)
-    yield _change(steps, stays, there, bar, steps.was, steps.now)
+    yield _change(steps, stays, there, bar, (steps.was, steps.now))
 
     amount = np.where(active & (new != WON), steps.was, steps.now)
-    yield _crossing(steps, leaves, there, LEFT_BY[new], -1, amount)
+    yield _crossing(steps, leaves, there, LEFT_BY[new], amount, sign=-1)
 
 
 def _crossing(
-    steps: _Steps, which: BoolArray, cell: IntArray, bar: IntArray, sign: int, amount: FloatArray
+    steps: _Steps, which: BoolArray, cell: IntArray, bar: IntArray, amount: FloatArray, *, sign: int
 ) -> Entry:
     """Note deals that come into a cell (+1) or leave it (-1)."""
     at = np.flatnonzero(which & (cell >= 0))
@@ -321,10 +321,10 @@ def _change(
     which: BoolArray,
     cell: IntArray,
     bar: IntArray,
-    was: FloatArray,
-    now: FloatArray,
+    amounts: tuple[FloatArray, FloatArray],
 ) -> Entry:
     """Note amounts that change while the deal stays in its cell."""
+    was, now = amounts
     at = np.flatnonzero(which & (cell >= 0))
     unknown = np.isnan(now[at]).astype(np.int64) - np.isnan(was[at])
     nobody = np.zeros(len(at), dtype=np.int64)
