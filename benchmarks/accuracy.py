@@ -1,13 +1,10 @@
-"""How good are the models on a public log? One table of errors and scores.
+"""How good are the models on public logs? One table of errors and scores.
 
-    python benchmarks/accuracy.py --data ../shared/data --models win-rate,semi-markov
+    python benchmarks/accuracy.py --data ../shared/data --models auto,semi-markov [--json FILE]
 
-Protocol for the loan log (BPI Challenge 2012, see examples/loan_applications.py): stages by their
-first occurrence; day 0 is the first event; cutoffs every 4 days from day 24, scored
-from the first one that has three earlier cutoffs at least H days before it, and only while the
-window of H days ends before day 151, when arrivals stop. *Open* is the money won in the window by
-applications open at the cutoff, *total* all money won in it. WAPE is scored on the median, bias on
-the mean, Brier and log score (probabilities clipped to [0.001, 0.999]) per open application.
+The loan log (BPI Challenge 2012) by the protocol of examples/backtest_loans.py; the CRM set
+month by month. WAPE is scored on the median, bias on the mean, Brier and log score (probabilities
+clipped to [0.001, 0.999]) per open deal, averaged over cutoffs.
 """
 
 from __future__ import annotations
@@ -24,68 +21,46 @@ import funnel as fn
 from funnel.errors import FunnelWarning
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+import backtest_loans
+import crm_opportunities
 import loan_applications
 
-FIRST, STEP, LAST = 24, 4, 151
-MODELS = "run-rate,win-rate,semi-markov,hazard-regression"
+MODELS = "auto,semi-markov,hazard-regression,parametric,win-rate,close-date,stage-duration"
+KEYS = (
+    "wape_open",
+    "wape_total",
+    "bias_open",
+    "brier",
+    "log",
+    "crps_total",
+    "coverage_50",
+    "coverage_80",
+    "cutoffs",
+)
 
 
-def cutoffs(horizon):
-    """Days of the log at which forecasts are scored."""
-    days = range(FIRST, LAST, STEP)
-    return [
-        day
-        for day in days
-        if day + horizon < LAST and sum(other <= day - horizon for other in days) >= 3
-    ]
+def loans(folder):
+    """Windows of the loan log: history, cutoffs and days by horizon."""
+    history = loan_applications.read(folder / "bpi2012")
+    for horizon in backtest_loans.HORIZONS:
+        yield "bpi2012", history, backtest_loans.cutoffs(history, horizon), horizon
 
 
-def one(forecaster, history, day, horizon):
-    """Forecast from one cutoff and compare with what then happened."""
-    cut = history.observed_from + day
-    window = fn.Horizon.custom(np.array([cut + 1, cut + 1 + horizon], dtype=np.int32))
-    known, pipeline = (
-        history.until(np.datetime64(cut, "D")),
-        history.snapshot(np.datetime64(cut, "D")),
-    )
-    outlook = forecaster.fit(known).forecast(pipeline, window)
-    outcomes = fn.outcomes(history)
-    inside = (outcomes.outcome == fn.Outcome.WON) & (outcomes.closed_on > cut)
-    inside &= outcomes.closed_on <= cut + horizon
-    money = np.where(inside, outcomes.amount, 0.0)
-    row = {name: position for position, name in enumerate(history.ids.tolist())}
-    is_open = pipeline.outcome == fn.Outcome.OPEN
-    mine = [row[name] for name in pipeline.ids[is_open].tolist()]
-    won = inside[mine]
-    open_, total = outlook.parts["open"], outlook
-    low, high = total.interval(0.8)
-    found = {
-        "open": (open_.quantile(0.5)[0], open_.expected[0], money[mine].sum()),
-        "total": (total.quantile(0.5)[0], total.expected[0], money.sum()),
-        "inside_80": low[0] <= money.sum() <= high[0],
-    }
-    chance = np.clip(open_.deals.chance[:, 0], 0.001, 0.999)
-    if len(chance) == len(won):  # a run rate does not look at deals
-        found["brier"] = np.mean((chance - won) ** 2)
-        found["log"] = -np.mean(np.where(won, np.log(chance), np.log(1.0 - chance)))
-    return found
+def crm(folder):
+    """Windows of the CRM set: every ten days of its last half year."""
+    history = crm_opportunities.read(folder / "crm_sales_opportunities")
+    cutoffs = fn.cutoffs_every(history, 10, horizon=30, first="2017-07-01")
+    yield "crm_sales_opportunities", history, cutoffs, 30
 
 
-def score(name, history, horizon):
-    """Score one forecaster over all cutoffs."""
-    found = fn.models.get(name)
-    forecaster = fn.DealForecaster(found) if isinstance(found, fn.models.StageModel) else found
-    rows = [one(forecaster, history, day, horizon) for day in cutoffs(horizon)]
-    result = {"set": "bpi2012", "horizon": horizon, "model": name}
-    for part in ("open", "total") if "log" in rows[0] else ("total",):
-        median, mean, actual = np.array([row[part] for row in rows]).T
-        result[f"wape_{part}"] = float(np.abs(median - actual).sum() / actual.sum())
-        result[f"bias_{part}"] = float((mean - actual).sum() / actual.sum())
-    result["coverage_80"] = float(np.mean([row["inside_80"] for row in rows]))
-    for key in ("brier", "log"):
-        if key in rows[0]:
-            result[key] = float(np.mean([row[key] for row in rows]))
-    return result | {"cutoffs": len(rows)}
+def scores(name, history, cutoffs, horizon, models):
+    """Rows of one set and horizon."""
+    report = fn.backtest(history, models, cutoffs, horizon=horizon)
+    table = report.scores.to_columns()
+    for place, model in enumerate(table["forecaster"].tolist()):
+        values = {key: table[key][place].item() for key in KEYS}
+        clean = {key: None if np.isnan(value) else value for key, value in values.items()}
+        yield {"set": name, "horizon": horizon, "model": model, **clean}
 
 
 def main():
@@ -96,26 +71,27 @@ def main():
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore", FunnelWarning)
-    history = loan_applications.read(options.data / "bpi2012")
-    results = [
-        score(name, history, horizon) for horizon in (14, 30) for name in options.models.split(",")
+    models = options.models.split(",")
+    rows = [
+        row
+        for windows in (loans, crm)
+        for window in windows(options.data)
+        for row in scores(*window, models)
     ]
-    keys = [
-        "horizon",
-        "model",
-        "wape_open",
-        "wape_total",
-        "bias_open",
-        "brier",
-        "log",
-        "coverage_80",
-    ]
-    print("".join(f"{key:>18}" for key in keys))
-    for row in results:
-        cells = [row.get(key, "") for key in keys]
-        print("".join(f"{c:18.4f}" if isinstance(c, float) else f"{c:>18}" for c in cells))
+    names = ("set", "horizon", "model", *KEYS)
+    cells = [[_text(row[name]) for name in names] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    for line in (names, *cells):
+        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2))
+        options.json.write_text(json.dumps(rows, indent=2))
+
+
+def _text(value):
+    """Four decimals for a number, an en dash for none."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "–"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

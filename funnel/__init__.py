@@ -16,8 +16,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from funnel import calendars, errors, forecasting, models, stages, tables
+from funnel import calendars, errors, forecasting, metrics, models, stages, tables
+from funnel.backtesting import BacktestReport, backtest, cutoffs_before, cutoffs_every
 from funnel.calendars import Calendar, Horizon
+from funnel.combinators import Auto, Blend, Calibrated
 from funnel.forecasting import Arrivals, DealForecaster, Forecast, forecast
 from funnel.opportunity import Opportunity
 from funnel.stages import ForecastCategory, Funnel, Outcome, Stage
@@ -28,7 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Arrivals",
+    "Auto",
+    "BacktestReport",
+    "Blend",
     "Calendar",
+    "Calibrated",
     "DealForecaster",
     "Forecast",
     "ForecastCategory",
@@ -39,12 +45,16 @@ __all__ = [
     "Outcome",
     "Pipeline",
     "Stage",
+    "backtest",
     "calendars",
+    "cutoffs_before",
+    "cutoffs_every",
     "datasets",
     "errors",
     "forecast",
     "forecasting",
     "io",
+    "metrics",
     "models",
     "outcomes",
     "spells",

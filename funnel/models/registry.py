@@ -29,6 +29,8 @@ BUILT_IN: Mapping[str, str] = types.MappingProxyType(
         "stage-duration": "funnel.models.stage_duration:StageDuration",
         "close-date": "funnel.models.close_date:CloseDate",
         "category": "funnel.models.category:Category",
+        "learned": "funnel.models.learned:Learned",
+        "auto": "funnel.combinators.combine:Auto",
         "run-rate": "funnel.forecasting.baselines:RunRate",
         "seasonal": "funnel.forecasting.baselines:Seasonal",
         "last-period": "funnel.forecasting.baselines:LastPeriod",

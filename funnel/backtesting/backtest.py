@@ -1,0 +1,178 @@
+"""How good would a forecaster have been? It is fitted and asked at past cutoffs, and scored."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from funnel.backtesting._run import Failure, Record, run
+from funnel.backtesting._windows import Span, tasks
+from funnel.backtesting.report import BacktestReport
+from funnel.calendars import Calendar
+from funnel.errors import InsufficientDataError, ValidationError
+from funnel.forecasting.api import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Executor
+
+    from funnel.forecasting import FittedForecaster, Forecaster
+    from funnel.tables import History
+    from funnel.typing import DateLike
+
+__all__ = ["BASELINES", "backtest"]
+
+BASELINES = ("run-rate", "last-period", "seasonal", "textbook")
+"""Naive forecasters that are always in the table: a model that does not beat them is no use."""
+
+Candidate = "str | StageModel[Any] | Forecaster | FittedForecaster"
+
+
+def backtest(
+    history: History,
+    forecasters: Sequence[Any] | Mapping[str, Any],
+    cutoffs: Sequence[DateLike],
+    /,
+    *,
+    horizon: Span,
+    by: Sequence[str] = (),
+    baselines: Sequence[str] = BASELINES,
+    calendar: Calendar | None = None,
+    executor: Executor | None = None,
+    progress: bool | Callable[[int, int], None] = True,
+) -> BacktestReport:
+    """Fit and ask forecasters at past cutoffs, and score them by what then happened.
+
+    At each cutoff every forecaster is fitted on ``history.until(cutoff)`` and forecasts
+    ``history.snapshot(cutoff)``: nothing later can be seen through these two doors. What happened
+    is read from ``history.snapshot(end of the window)``, as it was known then.
+
+    Parameters
+    ----------
+    history : History
+        The whole log.
+    forecasters : sequence, or mapping of str
+        Names, stage models or forecasters; a mapping gives them labels of your own.
+    cutoffs : sequence of dates
+        Days at whose end forecasts are made; see `cutoffs_every` and `cutoffs_before`.
+    horizon : int or str
+        What is forecast: so many days from the cutoff, or ``"week"``, ``"month"``, ``"quarter"`` or
+        ``"year"``: the whole period that the next day lies in, with what is booked in it so far.
+    by : sequence of str
+        Category columns; every group is scored.
+    baselines : sequence of str
+        Naive forecasters that are added at the end.
+    calendar : Calendar, optional
+        Fiscal years and the like, for periods.
+    executor : concurrent.futures.Executor, optional
+        Where forecasts are made; in this thread by default.
+    progress : bool or callable
+        A bar on the terminal (where ``rich`` is installed and the output is one), or a function
+        of the number done and of all.
+
+    Returns
+    -------
+    BacktestReport
+        Cutoffs whose window ends after the history are left out, a forecaster that fails at a
+        cutoff is left out there; both are recorded with the reason.
+
+    Raises
+    ------
+    InsufficientDataError
+        When no cutoff can be scored.
+    UnknownModelError
+        When a name is not known.
+    UnknownColumnError
+        When a `by` column does not exist.
+
+    Examples
+    --------
+    >>> import funnel as fn
+    >>> history = fn.datasets.simulate(500, rng=1).history
+    >>> report = fn.backtest(
+    ...     history, ["win-rate"], ["2026-03-31", "2026-04-30"], horizon=30, progress=False
+    ... )
+    >>> report
+    BacktestReport(win-rate, run-rate, last-period, seasonal, textbook; 2 cutoffs)
+    """
+    labelled = _labelled(forecasters, baselines)
+    columns = (by,) if isinstance(by, str) else tuple(by)
+    history.snapshot().groups(columns)  # raises for a column that is not there
+    windows, dropped = tasks(history, cutoffs, horizon, calendar or Calendar())
+    if not windows:
+        why = f" (first: {dropped[0].reason})" if dropped else ""
+        what = f"a backtest needs cutoffs whose windows lie in the history{why}; one"
+        raise InsufficientDataError(what, needed=1, found=0, remedy="See funnel.cutoffs_every.")
+    jobs = [(name, one, task) for task in windows for name, one in labelled.items()]
+    score = functools.partial(run, history, columns)
+    results = map(score, jobs) if executor is None else executor.map(score, jobs)
+    found = list(_shown(results, len(jobs), progress))
+    records = [record for part in found if not isinstance(part, Failure) for record in part]
+    return BacktestReport(
+        forecasters=tuple(labelled),
+        by=columns,
+        records=tuple(records),
+        failures=tuple(part for part in found if isinstance(part, Failure)),
+        dropped=dropped,
+        unknown=_unknown(records),
+    )
+
+
+def _labelled(
+    forecasters: Sequence[Any] | Mapping[str, Any], baselines: Sequence[str]
+) -> dict[str, Forecaster | FittedForecaster]:
+    """Return forecasters by label; baselines that were not asked for come last."""
+    if isinstance(forecasters, str):
+        forecasters = (forecasters,)
+    if isinstance(forecasters, Mapping):
+        found = {str(label): resolve(one) for label, one in forecasters.items()}
+    else:
+        found = {}
+        for one in forecasters:
+            label = one if isinstance(one, str) else _label(one)
+            if label in found:
+                rule = "must have labels that differ: give a mapping of labels to forecasters"
+                raise ValidationError.from_value("forecasters", rule, label, "")
+            found[label] = resolve(one)
+    for name in baselines:
+        if name not in found:
+            found[name] = resolve(name)
+    return found
+
+
+def _label(one: object) -> str:
+    """Name a forecaster that has no label."""
+    model = getattr(one, "model", one)
+    return str(getattr(one, "name", getattr(model, "name", type(one).__name__)))
+
+
+def _unknown(records: Sequence[Record]) -> int:
+    """Count the won deals without an amount, each window once."""
+    seen = {record.task.cutoff: record.unknown for record in records}
+    return sum(seen.values())
+
+
+def _shown(
+    results: Iterable[list[Record] | Failure],
+    total: int,
+    progress: bool | Callable[[int, int], None],  # noqa: FBT001 - as `backtest` takes it
+) -> Iterator[list[Record] | Failure]:
+    """Pass results on, telling how many are done."""
+    if callable(progress):
+        for number, result in enumerate(results, 1):
+            progress(number, total)
+            yield result
+        return
+    if progress and sys.stderr.isatty():
+        try:
+            from rich.console import Console  # noqa: PLC0415 - an extra
+            from rich.progress import track  # noqa: PLC0415
+        except ImportError:
+            yield from results
+            return
+        bar = Console(stderr=True)
+        yield from track(results, "Backtest", total=total, console=bar, transient=True)
+        return
+    yield from results

@@ -1,0 +1,50 @@
+"""A pool of fitted models, which is a fitted model itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import numpy as np
+
+from funnel.kernels import levels
+from funnel.kernels.arrays import frozen
+
+if TYPE_CHECKING:
+    from funnel.models import FittedModel
+    from funnel.tables import Pipeline
+    from funnel.typing import DateArray, FloatArray
+
+__all__ = ["FittedBlend"]
+
+
+@attrs.frozen(eq=False)
+class FittedBlend:
+    """Fitted models, pooled by the weighted mean of their logits.
+
+    Parameters
+    ----------
+    models : tuple of FittedModel
+        Those that have a weight.
+    weights : (c,) float64
+        They add up to 1.
+    """
+
+    models: tuple[FittedModel, ...]
+    weights: FloatArray = attrs.field(converter=frozen)
+
+    @property
+    def trained_until(self) -> int:
+        """Last day of the history."""
+        return max(model.trained_until for model in self.models)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What any of the models needs."""
+        return tuple(sorted({need for model in self.models for need in model.needs}))
+
+    def win_curve(self, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
+        """Return the chance to be won by each date: (n, k)."""
+        chances = np.stack([model.win_curve(pipeline, dates) for model in self.models])
+        found = levels.pooled(chances, self.weights) if len(self.models) > 1 else chances[0]
+        return np.maximum.accumulate(found, axis=1)

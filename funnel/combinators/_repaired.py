@@ -1,0 +1,98 @@
+"""A fitted forecaster whose chances, money and width are repaired."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import numpy as np
+
+from funnel.forecasting._rows import PARTS
+from funnel.kernels import levels
+from funnel.kernels.arrays import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from funnel.calendars import Horizon
+    from funnel.forecasting import FittedDealForecaster, Forecast, Shock
+    from funnel.tables import Pipeline
+    from funnel.typing import FloatArray, IntArray
+
+__all__ = ["FittedRepaired"]
+
+BOOKED = PARTS.index("booked")
+
+
+@attrs.frozen(eq=False)
+class FittedRepaired:
+    """A fitted forecaster for one horizon, with what the past teaches about it.
+
+    It holds no history: pools of fitted models, arrivals and amounts are all that it needs.
+
+    Parameters
+    ----------
+    name : str
+        Of the combinator.
+    deals : FittedDealForecaster
+        Around the pool of models.
+    leads : (m,) int64
+        Days ahead, ascending, at which `levels` are known.
+    levels : (m,) float64
+        What is added to the logits of deals that exist; linear between leads, constant beyond
+        them. Deals that do not exist yet are not judged by it: few windows tell about them.
+    money : float
+        Factor of the amounts of deals that are not booked yet.
+    shock : Shock or None
+        The error of the total that deals share; None leaves what the forecaster says.
+    notes : tuple of str
+        What was chosen and repaired.
+    """
+
+    name: str
+    deals: FittedDealForecaster
+    leads: IntArray = attrs.field(converter=frozen)
+    levels: FloatArray = attrs.field(converter=frozen)
+    money: float
+    shock: Shock | None
+    notes: tuple[str, ...]
+
+    @property
+    def trained_until(self) -> int:
+        """Last day of the history."""
+        return self.deals.trained_until
+
+    def forecast(
+        self, pipeline: Pipeline, horizon: Horizon, /, *, by: Sequence[str] = ()
+    ) -> Forecast:
+        """Forecast what is booked in each period; see `FittedDealForecaster.forecast`."""
+        outlook = self.deals.forecast(pipeline, horizon, by=by)
+        rows = outlook.deals
+        factor = np.where(rows.part == BOOKED, 1.0, self.money)
+        changed = attrs.evolve(
+            rows,
+            chance=self._chance(outlook),
+            amount=rows.amount * factor,
+            spread=rows.spread * factor,
+        )
+        unknown = attrs.evolve(outlook.unknown, atoms=outlook.unknown.atoms * self.money)
+        repaired = attrs.evolve(
+            outlook,
+            deals=changed,
+            unknown=unknown,
+            model=self.name,
+            notes=(*outlook.notes, *self.notes),
+        )
+        return repaired if self.shock is None else repaired.with_shock(self.shock)
+
+    def _chance(self, outlook: Forecast) -> FloatArray:
+        """(n, k): chances by period, those of existing deals at the repaired level."""
+        rows = outlook.deals
+        if not len(self.leads):
+            return rows.chance
+        ahead = outlook.horizon.edges[1:].astype(np.int64) - 1 - outlook.as_of
+        by_then = np.minimum(np.cumsum(rows.chance, axis=1), 1.0)
+        moved = levels.shifted(by_then, np.interp(ahead, self.leads, self.levels))
+        moved = np.maximum.accumulate(moved, axis=1)
+        existing = (rows.part != BOOKED) & ~rows.is_new
+        return np.where(existing[:, None], np.diff(moved, axis=1, prepend=0.0), rows.chance)

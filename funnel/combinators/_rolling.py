@@ -1,0 +1,380 @@
+"""The engine of all combinators: fit members, look at their past, pool and repair them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import attrs
+import numpy as np
+
+from funnel._results import Columns, ResultTable
+from funnel.calendars import to_date
+from funnel.combinators._blended import FittedBlend
+from funnel.combinators._repair import Repair, Said, learn, pool_weights
+from funnel.combinators._repaired import FittedRepaired
+from funnel.combinators._windows import chances_at, new_at, origins, window
+from funnel.errors import InsufficientDataError, LeakError
+from funnel.forecasting import DealForecaster, Shock, fit_shock
+from funnel.forecasting.amounts import summarize_amounts
+from funnel.kernels import levels
+from funnel.kernels.labels import texts
+from funnel.summary import summarize
+from funnel.tables import History
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Executor
+
+    from funnel.calendars import Horizon
+    from funnel.forecasting import Arrivals, Forecast
+    from funnel.models import FittedModel, StageModel
+    from funnel.summary import HistorySource
+    from funnel.tables import Pipeline
+    from funnel.typing import FloatArray, IntArray
+
+__all__ = ["Choice", "FittedCombination", "Member", "Recipe"]
+
+NEGLIGIBLE = 1e-3  # weight below which a member is not asked
+FEWEST = 3  # windows, below which nothing is weighed or repaired
+LEADS = 4  # at which levels are learnt, at most
+SHORTEST = 7  # days ahead
+
+
+@attrs.frozen
+class Member:
+    """A stage model in a pool.
+
+    Parameters
+    ----------
+    model : StageModel
+        The model.
+    prior : float
+        Its weight before any window was seen, relative to the others.
+    memory : float or None
+        Half-life in horizons, for a model that has the parameter ``half_life``; None leaves it.
+    """
+
+    model: StageModel[Any]
+    prior: float = 1.0
+    memory: float | None = None
+
+    def at(self, lead: int) -> StageModel[Any]:
+        """Return the model for forecasts `lead` days ahead."""
+        if self.memory is None:
+            return self.model
+        return attrs.evolve(self.model, half_life=self.memory * lead)  # type: ignore[misc]  # an attrs class
+
+    @property
+    def label(self) -> str:
+        """How the member is called in tables."""
+        half_life = "" if self.memory is None else f", half-life {self.memory:g} horizons"
+        return f"{self.model.name}{half_life}"
+
+
+@attrs.frozen
+class Recipe:
+    """What a combinator does: its members, and which repairs it makes.
+
+    Parameters
+    ----------
+    name : str
+        Of the combinator.
+    members : tuple of Member
+        What is pooled.
+    arrivals : Arrivals or None
+        How deals that do not exist yet are expected.
+    windows : int
+        Past windows that are looked at, at most.
+    weighed : bool
+        Are members weighed by their scores?
+    repaired : bool
+        Are levels and the width of intervals repaired?
+    """
+
+    name: str
+    members: tuple[Member, ...]
+    arrivals: Arrivals | None
+    windows: int
+    weighed: bool
+    repaired: bool
+
+
+@attrs.frozen(eq=False)
+class Choice(ResultTable):
+    """What a combinator chose for a horizon, and why.
+
+    Parameters
+    ----------
+    model : (c,) str
+        Members.
+    weight : (c,) float64
+        In the pool; they add up to 1.
+    log_score : (c,) float64
+        Mean log score per open deal over the past windows, the lower the better; NaN for none.
+    windows : int
+        Past windows looked at.
+    lead : int
+        Days ahead for which members were weighed.
+    said : tuple of str
+        Repairs, and fallbacks taken.
+    """
+
+    percents: ClassVar[frozenset[str]] = frozenset({"weight"})
+
+    model: tuple[str, ...]
+    weight: FloatArray
+    log_score: FloatArray
+    windows: int
+    lead: int
+    said: tuple[str, ...]
+
+    def to_columns(self) -> Columns:
+        """Return one row for each member."""
+        return {"model": texts(self.model), "weight": self.weight, "log_score": self.log_score}
+
+    @property
+    def _title(self) -> str:
+        """Return the heading."""
+        return f"Weights from {self.windows} past windows of {self.lead} days"
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        """Return repairs and fallbacks."""
+        return self.said
+
+
+class _Learnt(NamedTuple):
+    """What the past taught: members that can be fitted, weights, and repairs by lead."""
+
+    models: tuple[FittedModel, ...]
+    choice: Choice
+    repairs: tuple[Repair, ...]
+
+
+@attrs.frozen(eq=False)
+class FittedCombination:
+    """A combinator that has its history; it looks at the past once the horizon is known.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is to be done.
+    source : History or HistorySource
+        The history; forecasts for any horizon are made from it.
+    executor : concurrent.futures.Executor, optional
+        Where chunks are summarised.
+    """
+
+    recipe: Recipe
+    source: History | HistorySource
+    executor: Executor | None = None
+
+    @property
+    def trained_until(self) -> int:
+        """Last day of the history."""
+        return self._first.observed_until
+
+    @property
+    def _first(self) -> History:
+        """The history, or its first chunk: all chunks share days and schema."""
+        return self.source if isinstance(self.source, History) else next(iter(self.source))
+
+    def forecast(
+        self, pipeline: Pipeline, horizon: Horizon, /, *, by: Sequence[str] = ()
+    ) -> Forecast:
+        """Forecast what is booked in each period.
+
+        Parameters
+        ----------
+        pipeline : Pipeline
+            The state of the deals on the day of the forecast.
+        horizon : Horizon
+            k periods.
+        by : sequence of str
+            Category columns whose values make groups.
+
+        Returns
+        -------
+        Forecast
+
+        Raises
+        ------
+        LeakError
+            When ``pipeline.as_of`` is before the last day of the history.
+        InsufficientDataError
+            When no member finds enough history.
+        """
+        if pipeline.as_of < self.trained_until:
+            msg = (
+                f"the history ends on {to_date(self.trained_until)}, so it must not forecast as "
+                f"of {to_date(pipeline.as_of)}. Fit on history.until(as_of)."
+            )
+            raise LeakError(msg)
+        return self.at(horizon, pipeline.as_of).forecast(pipeline, horizon, by=by)
+
+    def at(self, horizon: Horizon, as_of: int) -> FittedRepaired:
+        """Return the forecaster for one horizon: a pool of fitted models, repaired for its leads.
+
+        It holds no history, and can be kept and saved.
+        """
+        learnt = self._learn(horizon, as_of)
+        some = np.flatnonzero(learnt.choice.weight > NEGLIGIBLE)
+        repairs = learnt.repairs
+        pool = FittedBlend(
+            tuple(learnt.models[place] for place in some.tolist()),
+            learnt.choice.weight[some] / learnt.choice.weight[some].sum(),
+        )
+        members = self.recipe.members
+        repaired = bool(repairs)
+        deals = DealForecaster(
+            members[0].model,
+            arrivals=self.recipe.arrivals,
+            spread="independent" if repaired else "parameters",
+        ).around(
+            pool,
+            self.source,
+            calendar_aware=any(member.model.calendar_aware for member in members),
+            executor=self.executor,
+        )
+        return FittedRepaired(
+            self.recipe.name,
+            deals,
+            np.array([one.lead for one in repairs], dtype=np.int64),
+            np.array([one.level for one in repairs]),
+            _money(repairs),
+            _shock(repairs) if repaired else None,
+            learnt.choice.said,
+        )
+
+    def choice(self, horizon: Horizon, as_of: int | None = None) -> Choice:
+        """Return what was chosen for a horizon, with which weights and why."""
+        return self._learn(horizon, self.trained_until if as_of is None else as_of).choice
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    def _learn(self, horizon: Horizon, as_of: int) -> _Learnt:
+        """Fit the members, and learn weights and repairs from the past."""
+        first, last = self._first.observed_from, self.trained_until
+        ahead = horizon.edges[1:].astype(np.int64) - 1 - as_of
+        lead, leads = calibration_leads(np.unique(ahead[ahead > 0]), first, last)
+        members, models, said = self._fitted(lead)
+        past = self._past(members, origins(first, last, lead, self.recipe.windows), lead, leads)
+        column = int(np.searchsorted(leads, lead))
+        prior = np.array([member.prior for member in members])
+        enough = len(past) >= FEWEST
+        weights = prior / prior.sum()
+        if enough and self.recipe.weighed and len(members) > 1:
+            weights = pool_weights(past, column, prior)
+        repairs: list[Repair] = []
+        if enough and self.recipe.repaired:
+            amounts = summarize(self.source, summarize_amounts, executor=self.executor)
+            worth = float(np.nan_to_num(amounts.estimate().mean))
+            repairs = [
+                learn(past, weights, place, until=last, worth=worth) for place in range(len(leads))
+            ]
+        said += _said(repairs) if enough else (_too_short(len(past), lead),)
+        scores = _scores(past, column, len(members))
+        labels = tuple(member.label for member in members)
+        choice = Choice(labels, weights, scores, len(past), lead, said)
+        return _Learnt(models, choice, tuple(one for one in repairs if one.windows > 0.0))
+
+    def _fitted(
+        self, lead: int
+    ) -> tuple[tuple[Member, ...], tuple[FittedModel, ...], tuple[str, ...]]:
+        """Fit the members on all history; those that find too little are left out, and said."""
+        members, models, said = [], [], []
+        lacking: InsufficientDataError | None = None
+        for member in self.recipe.members:
+            try:
+                models.append(member.at(lead).fit(self.source, executor=self.executor))
+            except InsufficientDataError as error:
+                said.append(f"{member.label} is left out: {error}")
+                lacking = error
+            else:
+                members.append(member)
+        if lacking is not None and not members:
+            raise lacking
+        return tuple(members), tuple(models), tuple(said)
+
+    def _past(
+        self, members: Sequence[Member], days: IntArray, lead: int, leads: IntArray
+    ) -> list[Said]:
+        """Return the past windows for which all members had enough history."""
+        found = []
+        models = [member.at(lead) for member in members]
+        for day in days.tolist():
+            chances = [chances_at(self.source, model, day, leads) for model in models]
+            known = [one for one in chances if one is not None and len(one)]
+            if len(known) < len(models):
+                continue
+            new = None
+            if self.recipe.repaired and self.recipe.arrivals is not None:
+                new = new_at(self.source, models[0], self.recipe.arrivals, day, leads)
+            none = np.zeros((2, len(leads)))
+            seen = window(self.source, day, leads)
+            found.append(Said(seen, np.stack(known), none if new is None else new))
+        return found
+
+
+def calibration_leads(asked: IntArray, first: int, last: int) -> tuple[int, IntArray]:
+    """Return the lead for which members are weighed, and all leads at which levels are learnt.
+
+    The longest lead asked for that has past windows enough; where none has, a third of the history.
+    Longer ones, for which there are no windows, take over what the longest shows.
+    """
+    fitting = [lead for lead in asked.tolist() if len(origins(first, last, lead, FEWEST)) >= FEWEST]
+    lead = fitting[-1] if fitting else max((last - first) // 3, SHORTEST)
+    some = np.unique([*fitting, lead])
+    places = np.unique(np.linspace(0, len(some) - 1, LEADS).round().astype(np.int64))
+    return lead, some[places]
+
+
+def _scores(past: Sequence[Said], column: int, members: int) -> FloatArray:
+    """Return the mean log score per open deal of each member: (c,)."""
+    total, deals = np.zeros(members), 0
+    for one in past:
+        won = one.window.won[:, column]
+        deals += len(won)
+        total += [levels.log_loss(chance, won) for chance in one.chances[:, :, column]]
+    return total / deals if deals else np.full(members, np.nan)
+
+
+def _money(repairs: Sequence[Repair]) -> float:
+    """Return the factor by which money is repaired: windows of all leads, by their number."""
+    if not repairs:
+        return 1.0
+    counts = np.array([one.windows for one in repairs])
+    return float(np.exp(counts @ [one.money for one in repairs] / counts.sum()))
+
+
+def _shock(repairs: Sequence[Repair]) -> Shock:
+    """Return the shock that all deals share, from what repaired forecasts were still off."""
+    tested = [one for one in repairs if len(one.expected)]
+    if not tested:
+        return fit_shock([], [], [])
+    longest = tested[-1]
+    usable = longest.expected > 0.0
+    booked, expected = longest.booked[usable], longest.expected[usable]
+    if np.count_nonzero(booked > 0.0) * 2 <= len(booked):
+        return fit_shock([], [], [])
+    share = min(longest.windows / longest.seen, 1.0)
+    return fit_shock(booked, expected, longest.noise[usable], weight=share)
+
+
+def _said(repairs: Sequence[Repair]) -> tuple[str, ...]:
+    """Say what was repaired."""
+    return tuple(
+        f"{one.lead} days ahead, {one.seen} past windows (worth {one.windows:.1f} that do not "
+        f"overlap) change the odds of winning by {np.expm1(one.level):+.0%} and money by "
+        f"{np.expm1(one.money):+.0%}"
+        for one in repairs
+        if one.windows > 0.0
+    )
+
+
+def _too_short(windows: int, lead: int) -> str:
+    """Say that nothing was weighed or repaired."""
+    return (
+        f"the history holds {windows} past windows of {lead} days that could be forecast, fewer "
+        f"than {FEWEST}: members have the weights they began with, and nothing is repaired"
+    )
