@@ -17,6 +17,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard tests/plugins/*/pyproject.to
 
 # What each target installs beside the package itself.
 install_demo  := -e '.[cli]'
+install_deep  := -e '.[cli,testing]' --group deep $(addprefix -e ./,$(PLUGINS))
 install_test  := -e '.[cli,testing]' --group test $(addprefix -e ./,$(PLUGINS))
 install_lint  := -e . --group lint
 install_types := -e '.[cli,testing]' --group types
@@ -27,12 +28,13 @@ install_bench := -e '.[cli]' --group bench
 FULLY_COVERED := */kernels/*,*/rules.py,*/stages.py,*/stages/*,*/calendars.py,*/calendars/*,*/opportunity.py
 
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
+# One process of tests per core is enough: more threads of BLAS only wait for one another.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: all bench clean deep demo docs examples fmt help lint test types
+.PHONY: all bench clean deep deep-tests demo docs examples fmt help lint test types
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
@@ -51,7 +53,11 @@ test: $(VENV)/.test ## run the tests and every example in a docstring, with bran
 	@$(BIN)/coverage report --include='$(FULLY_COVERED)' --fail-under=100 > $(VENV)/coverage.txt \
 	  || { echo 'These files must be covered to the last branch:'; cat $(VENV)/coverage.txt; exit 1; } >&2
 
-deep: $(VENV)/.test ## run the property tests with thousands of examples, and the slow tests
+# In an environment of its own: the libraries that are oracles want an older pandas.
+deep: | $(BIN)/python ## run the property tests with thousands of examples, the slow tests, the oracles
+	@$(MAKE) --no-print-directory VENV=$(VENV)/deep deep-tests
+
+deep-tests: $(VENV)/.deep
 	HYPOTHESIS_PROFILE=deep $(PYTEST) -m 'deep or hypothesis'
 
 fmt: $(VENV)/.lint ## format the code and mend what can be mended
@@ -80,7 +86,8 @@ bench: $(VENV)/.bench ## measure speed against other tools
 	else echo 'skipped: there are no benchmarks/bench_*.py'; fi
 
 examples: $(VENV)/.demo ## run the examples on the public data sets, where they are at hand
-	@for pair in loan_applications:bpi2012 crm_opportunities:crm_sales_opportunities; do \
+	@for pair in loan_applications:bpi2012 crm_opportunities:crm_sales_opportunities \
+	  olist_leads:olist_marketing_funnel; do \
 	  script="examples/$${pair%%:*}.py"; folder="$(SHARED)/$${pair##*:}"; \
 	  if [ -d "$$folder" ]; then \
 	    echo "$(BIN)/python $$script $$folder"; \

@@ -1,20 +1,24 @@
-"""Write what lifelines and scikit-survival say of three sets of deals to `oracles/`.
+"""Write what lifelines and scikit-survival say of some sets of deals to `oracles/`.
 
-Run by hand when a library or a set changes, in an environment of its own, since these libraries
-are no requirement of the tests::
+Run by hand when a library or a set changes, in an environment of its own, since `make test` does
+not install these libraries (`make deep` does, in `.venv/deep`)::
 
     pip install lifelines scikit-survival "pandas<3"
-    python tests/golden/make_oracles.py
+    python tests/golden/make_oracles.py ../shared/data
 
-`test_survival_oracles.py` compares the kernels with the stored numbers, and (marked deep) the
-stored numbers with what the libraries say then. They want times above 0: day t is given as t + 1,
-and who is first seen at the end of day t enters at t + 1.5, since lifelines does not treat an
-entry and an exit at one time alike in all of its estimators.
+The argument names the folder of the public data sets. Where the Olist leads are not in it, their
+file is left as it is. Of public sets, numbers about all leads are stored and never rows.
+
+`test_survival_oracles.py` and `test_olist.py` compare the package with the stored numbers, and
+(marked deep) the stored numbers with what the libraries say then. They want times above 0: day t
+is given as t + 1, and who is first seen at the end of day t enters at t + 1.5, since lifelines does
+not treat an entry and an exit at one time alike in all of its estimators.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +29,8 @@ FOLDER = Path(__file__).with_name("oracles")
 SHARES = [0.1, 0.25, 0.5, 0.75]
 HORIZONS = [1, 7, 20]
 LIBRARIES = ("lifelines", "scikit-survival")
+OLIST = "olist_marketing_funnel"
+AGES = [30, 90, 180]
 
 
 def tied():
@@ -124,20 +130,76 @@ def answers(subjects):
     return found
 
 
+def olist(folder):
+    """Days to winning or to the last day of the record, which it was, and the year of contact."""
+    import pandas as pd
+
+    leads = pd.read_csv(folder / "olist_marketing_qualified_leads_dataset.csv")
+    deals = pd.read_csv(folder / "olist_closed_deals_dataset.csv")
+    table = leads.merge(deals[["mql_id", "won_date"]], on="mql_id", how="left")
+    contact = pd.to_datetime(table["first_contact_date"])
+    won = pd.to_datetime(table["won_date"]).dt.normalize()
+    # One lead is won on the day before its first contact: it counts as won on that day.
+    day = (won.fillna(won.max()) - contact).dt.days.clip(lower=0)
+    return day.to_numpy(), won.notna().to_numpy(), contact.dt.year.to_numpy()
+
+
+def olist_answers(folder):
+    """Share of all leads, and of those of each year, that is won by some ages, with bounds."""
+    from lifelines import KaplanMeierFitter
+    from sksurv.nonparametric import kaplan_meier_estimator
+
+    day, won, year = olist(folder)
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of these libraries and of what they import
+        for name, mine in (("all", year > 0), ("2017", year == 2017), ("2018", year == 2018)):
+            fitter = KaplanMeierFitter().fit(day[mine] + 1, won[mine])
+            bounds = on_days(fitter.confidence_interval_, day.max() + 1)
+            time, curve, interval = kaplan_meier_estimator(
+                won[mine], day[mine] + 1.0, conf_type="log-log"
+            )
+            at = np.searchsorted(time, np.array(AGES) + 1.0, side="right") - 1
+            found[name] = {
+                "leads": int(mine.sum()),
+                "won": int(won[mine].sum()),
+                "at_risk": [int((day[mine] >= age).sum()) for age in AGES],
+                "incidence": (1.0 - fitter.predict(np.array(AGES) + 1.0)).tolist(),
+                "bounds": [[1.0 - bounds[side][age] for age in AGES] for side in (1, 0)],
+                "sksurv_incidence": (1.0 - curve[at]).tolist(),
+                "sksurv_bounds": (1.0 - interval[::-1, at]).tolist(),
+            }
+    return found
+
+
+def made_with():
+    """Versions of the libraries."""
+    return {library: version(library) for library in LIBRARIES}
+
+
 def write(name, subjects):
     """Store one set of deals with the answers, a line for each."""
     columns = [np.asarray(column).tolist() for column in subjects]
     content = {
-        "made_with": {library: version(library) for library in LIBRARIES},
+        "made_with": made_with(),
         "subjects": dict(zip(("entry", "day", "cause"), columns, strict=True)),
         "shares": SHARES,
         "horizons": HORIZONS,
         **answers(subjects),
     }
+    store(FOLDER / f"{name}.json", content)
+
+
+def store(path, content):
+    """Write JSON with a line for each key."""
     lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
-    (FOLDER / f"{name}.json").write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+    path.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
     for make in (tied, late, transplants):
         write(make.__name__, make())
+    leads = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data") / OLIST
+    if leads.is_dir():
+        found = {"made_with": made_with(), "ages": AGES, **olist_answers(leads)}
+        store(FOLDER / "public" / "olist.json", found)
