@@ -14,6 +14,7 @@ from funnel.forecasting.api import forecast
 from funnel.forecasting.arrivals import Arrivals, Cohort, FittedArrivals
 from funnel.forecasting.base import FittedForecaster, Forecaster
 from funnel.forecasting.baselines import FittedBaseline, LastPeriod, RunRate, Seasonal
+from funnel.forecasting.bridge import Bridge, BridgeDeals, bridge, bridge_history
 from funnel.forecasting.deals import DealForecaster, FittedDealForecaster
 from funnel.forecasting.dependence import Shock, fit_shock
 from funnel.forecasting.explain import Explanation, explain
@@ -34,6 +35,8 @@ __all__ = [
     "MANAGERS_CALL",
     "Amounts",
     "Arrivals",
+    "Bridge",
+    "BridgeDeals",
     "ClosingAmounts",
     "ClosingSummary",
     "Cohort",
@@ -65,6 +68,8 @@ __all__ = [
     "StageRatios",
     "SubmissionBias",
     "Submissions",
+    "bridge",
+    "bridge_history",
     "explain",
     "fit_shock",
     "forecast",
