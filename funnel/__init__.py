@@ -7,8 +7,8 @@ The usual way in::
     history = fn.io.read_history("changes.csv", funnel=..., id="deal", stage="stage", at="day")
     outlook = fn.forecast(history, fn.Horizon.quarters("2026-07-01", 4))
 
-Everything in ``__all__`` is public; optional parts (``fn.io``, ``fn.datasets``, ``fn.testing``)
-load when they are first used.
+Everything in ``__all__`` is public. Names load when they are first used, so that importing the
+package costs next to nothing.
 """
 
 from __future__ import annotations
@@ -16,17 +16,35 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from funnel import calendars, errors, forecasting, metrics, models, stages, tables
-from funnel.backtesting import BacktestReport, backtest, cutoffs_before, cutoffs_every
-from funnel.calendars import Calendar, Horizon
-from funnel.combinators import Auto, Blend, Calibrated
-from funnel.forecasting import Arrivals, DealForecaster, Forecast, forecast
-from funnel.opportunity import Opportunity
-from funnel.stages import ForecastCategory, Funnel, Outcome, Stage
-from funnel.tables import History, Pipeline, outcomes, spells
-
 if TYPE_CHECKING:
-    from funnel import datasets, io, testing
+    from funnel import (
+        backtesting,
+        calendars,
+        combinators,
+        datasets,
+        diagnosis,
+        errors,
+        forecasting,
+        io,
+        metrics,
+        models,
+        planning,
+        stages,
+        tables,
+        testing,
+    )
+    from funnel.backtesting import BacktestReport, cutoffs_before, cutoffs_every
+    from funnel.backtesting.backtest import backtest
+    from funnel.calendars import Calendar, Horizon
+    from funnel.combinators import Auto, Blend, Calibrated
+    from funnel.diagnosis import Diagnosis, StandardFunnel, diagnose
+    from funnel.forecasting import Arrivals, DealForecaster, Forecast, bridge_history
+    from funnel.forecasting.api import forecast
+    from funnel.opportunity import Opportunity
+    from funnel.planning import Plan, Scenario
+    from funnel.planning.api import plan
+    from funnel.stages import ForecastCategory, Funnel, Outcome, Stage
+    from funnel.tables import History, Pipeline, outcomes, spells
 
 __all__ = [
     "Arrivals",
@@ -36,6 +54,7 @@ __all__ = [
     "Calendar",
     "Calibrated",
     "DealForecaster",
+    "Diagnosis",
     "Forecast",
     "ForecastCategory",
     "Funnel",
@@ -44,12 +63,20 @@ __all__ = [
     "Opportunity",
     "Outcome",
     "Pipeline",
+    "Plan",
+    "Scenario",
     "Stage",
+    "StandardFunnel",
     "backtest",
+    "backtesting",
+    "bridge_history",
     "calendars",
+    "combinators",
     "cutoffs_before",
     "cutoffs_every",
     "datasets",
+    "diagnose",
+    "diagnosis",
     "errors",
     "forecast",
     "forecasting",
@@ -57,25 +84,63 @@ __all__ = [
     "metrics",
     "models",
     "outcomes",
+    "plan",
+    "planning",
     "spells",
     "stages",
     "tables",
     "testing",
 ]
 
-_LAZY = frozenset({"datasets", "io", "testing"})
+_HOME = {
+    "Arrivals": "forecasting",
+    "Auto": "combinators",
+    "BacktestReport": "backtesting",
+    "Blend": "combinators",
+    "bridge_history": "forecasting",
+    "Calendar": "calendars",
+    "Calibrated": "combinators",
+    "DealForecaster": "forecasting",
+    "Diagnosis": "diagnosis",
+    "Forecast": "forecasting",
+    "ForecastCategory": "stages",
+    "Funnel": "stages",
+    "History": "tables",
+    "Horizon": "calendars",
+    "Opportunity": "opportunity",
+    "Outcome": "stages",
+    "Pipeline": "tables",
+    "Plan": "planning",
+    "Scenario": "planning",
+    "Stage": "stages",
+    "StandardFunnel": "diagnosis",
+    "backtest": "backtesting",
+    "cutoffs_before": "backtesting",
+    "cutoffs_every": "backtesting",
+    "diagnose": "diagnosis",
+    "forecast": "forecasting",
+    "outcomes": "tables",
+    "plan": "planning",
+    "spells": "tables",
+}
+"""Where each name that is no module lives."""
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module or the version
-    """Load an optional part when it is first used."""
-    if name in _LAZY:
-        return importlib.import_module(f"funnel.{name}")
-    if name == "__version__":
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module, a class, a function or the version
+    """Load a name when it is first used."""
+    if name in _HOME:
+        found = getattr(importlib.import_module(f"funnel.{_HOME[name]}"), name)
+    elif name in __all__:
+        found = importlib.import_module(f"funnel.{name}")
+    elif name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415 - rarely asked for
 
-        return version("salesfunnel")
-    msg = f"module 'funnel' has no attribute {name!r}"
-    raise AttributeError(msg)
+        found = version("salesfunnel")
+    else:
+        msg = f"module 'funnel' has no attribute {name!r}"
+        raise AttributeError(msg)
+    globals()[name] = found  # from now on without a detour
+    return found
 
 
 def __dir__() -> list[str]:
