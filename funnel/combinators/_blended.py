@@ -43,8 +43,18 @@ class FittedBlend:
         """What any of the models needs."""
         return tuple(sorted({need for model in self.models for need in model.needs}))
 
+    def notes(self, pipeline: Pipeline, /) -> tuple[str, ...]:
+        """Return what any of the models says about a pipeline, each once."""
+        said = [note for model in self.models for note in _notes(model, pipeline)]
+        return tuple(dict.fromkeys(said))
+
     def win_curve(self, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
         """Return the chance to be won by each date: (n, k)."""
         chances = np.stack([model.win_curve(pipeline, dates) for model in self.models])
         found = levels.pooled(chances, self.weights) if len(self.models) > 1 else chances[0]
         return np.maximum.accumulate(found, axis=1)
+
+
+def _notes(model: FittedModel, pipeline: Pipeline) -> tuple[str, ...]:
+    """Return the notes of a model that has some."""
+    return tuple(getattr(model, "notes", lambda _: ())(pipeline))

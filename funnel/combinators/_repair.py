@@ -10,17 +10,20 @@ import numpy as np
 from funnel.kernels import levels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from funnel.combinators._windows import Window
     from funnel.typing import FloatArray, IntArray
 
-__all__ = ["Repair", "Said", "learn", "pool_weights"]
+__all__ = ["FEWEST", "Repair", "Said", "Weighing", "learn", "weighing"]
 
-LEVEL_SD, MONEY_SD = 0.15, 0.15
+FEWEST = 3
+"""Windows, below which nothing is weighed or repaired."""
+
+LEVEL_SD, MONEY_SD = 0.1, 0.15
 """How far levels are believed to be off before any window was seen (standard deviations)."""
 
-MEMORY = 2.0
+MEMORY = 4.0
 """Windows count half after so many leads."""
 
 
@@ -90,26 +93,54 @@ def _overlap(days: IntArray, lead: int) -> float:
     return float(min(1.0, np.diff(days).min() / lead)) if len(days) > 1 else 1.0
 
 
-def pool_weights(said: Sequence[Said], column: int, prior: FloatArray) -> FloatArray:
-    """Weigh models by their log score on past windows: (c,), adding up to 1.
+@attrs.frozen(eq=False)
+class Weighing:
+    """How well models told deals apart in past windows, from which weights follow.
 
-    ``w_c`` is proportional to ``prior_c exp(-sum over windows of log loss)``, windows counted by
-    how little they overlap. Scores are taken with each window's own level repaired, which is the
-    business of `learn`: what is weighed is how well models tell deals apart.
+    Parameters
+    ----------
+    prior : (c,) float64
+        Weights before any window was seen.
+    ends : (w,) int64
+        Last day of each window.
+    losses : (w, c) float64
+        Log losses, each window's own level repaired: that is the business of `learn`.
+    share : float
+        What share of independent windows each is worth.
     """
+
+    prior: FloatArray
+    ends: IntArray
+    losses: FloatArray
+    share: float
+
+    def at(self, day: int) -> FloatArray:
+        """Return the weights of models, (c,), from windows that have ended by `day`.
+
+        ``w_c`` is proportional to ``prior_c exp(-sum over windows of log loss)``, windows counted
+        by how little they overlap. With too few windows they are what they began with.
+        """
+        known = self.ends <= day
+        if np.count_nonzero(known) < FEWEST:
+            return np.asarray(self.prior / self.prior.sum())
+        losses = self.losses[known].sum(axis=0)
+        weights = self.prior * np.exp(-(losses - losses.min()) * self.share)
+        return np.asarray(weights / weights.sum())
+
+
+def weighing(said: Sequence[Said], column: int, prior: FloatArray) -> Weighing:
+    """Score models on past windows of one lead."""
     if not said:
-        return np.asarray(prior / prior.sum())
+        return Weighing(prior, np.empty(0, dtype=np.int64), np.empty((0, len(prior))), 1.0)
     days = np.array([one.window.origin for one in said])
     lead = int(said[0].window.leads[column])
-    losses = np.zeros(len(prior))
-    for one in said:
+    losses = np.zeros((len(said), len(prior)))
+    for place, one in enumerate(said):
         won = one.window.won[:, column]
         for model, chance in enumerate(one.chances[:, :, column]):
             shift, _ = levels.level_shift(chance, won)
-            losses[model] += levels.log_loss(levels.shifted(chance, shift), won)
-    losses = (losses - losses.min()) * _overlap(days, lead)
-    weights = prior * np.exp(-losses)
-    return np.asarray(weights / weights.sum())
+            losses[place, model] = levels.log_loss(levels.shifted(chance, shift), won)
+    return Weighing(prior, days + lead, losses, _overlap(days, lead))
 
 
 @attrs.frozen(eq=False)
@@ -140,32 +171,37 @@ def _track(said: Sequence[Said], weights: FloatArray, column: int, worth: float)
     return _Track(day.astype(np.int64), *(np.asarray(column) for column in rest))
 
 
-def _estimate(track: _Track, lead: int, some: slice) -> tuple[float, float]:
+def _estimate(track: _Track, lead: int, share: float) -> tuple[float, float]:
     """Return level and money of a run of windows, newer ones counting more."""
-    days = track.days[some]
-    weight = 0.5 ** ((days[-1] - days) / (MEMORY * lead)) * _overlap(track.days, lead)
-    level, _ = levels.shrunk_mean(track.shift[some], track.shift_var[some], weight, LEVEL_SD)
-    usable = np.isfinite(track.money_var[some]) & (track.money_var[some] > 0.0)
+    days = track.days
+    weight = 0.5 ** ((days[-1] - days) / (MEMORY * lead)) * share
+    level, _ = levels.shrunk_mean(track.shift, track.shift_var, weight, LEVEL_SD)
+    usable = np.isfinite(track.money_var) & (track.money_var > 0.0)
     money, _ = levels.shrunk_mean(
-        track.money[some][usable],
-        track.money_var[some][usable] + 1e-9,
-        weight[usable],
-        MONEY_SD,
+        track.money[usable], track.money_var[usable] + 1e-9, weight[usable], MONEY_SD
     )
     return level, money
 
 
 def learn(
-    said: Sequence[Said], weights: FloatArray, column: int, *, until: int, worth: float
+    said: Sequence[Said],
+    weigh: Callable[[int], FloatArray],
+    column: int,
+    *,
+    until: int,
+    worth: float,
 ) -> Repair:
     """Learn the repairs for one lead from the windows that are complete.
+
+    Nothing is judged by what it was chosen with: what was left over in a window is left over by
+    weights and repairs from windows that had ended when it began.
 
     Parameters
     ----------
     said : sequence of Said
         In the order of their origins.
-    weights : (c,) float64
-        Of the models.
+    weigh : callable
+        The weights of models, (c,), as they stood on a day.
     column : int
         Position of the lead.
     until : int
@@ -177,26 +213,18 @@ def learn(
     lead = int(said[0].window.leads[column]) if said else 0
     if not done:
         return Repair(lead, 0, 0.0)
-    track = _track(done, weights, column, worth)
-    level, money = _estimate(track, lead, slice(None))
+    days = np.array([one.window.origin for one in done])
+    share = _overlap(days, lead)
+    level, money = _estimate(_track(done, weigh(until), column, worth), lead, share)
     left = []
-    for place, one in enumerate(done):
-        # Only windows that had ended by then: nothing is judged by what it was chosen with.
-        known = int(np.searchsorted(track.days, track.days[place] - lead, side="right"))
+    for one in done:
+        known = int(np.searchsorted(days, one.window.origin - lead, side="right"))
         if known:
-            then = _estimate(track, lead, slice(0, known))
+            weights = weigh(one.window.origin)
+            then = _estimate(_track(done[:known], weights, column, worth), lead, share)
             left.append(_outlook(one, weights, column, then, worth))
     booked, expected, noise = np.array(left).reshape(-1, 3).T
-    return Repair(
-        lead,
-        len(done),
-        len(done) * _overlap(track.days, lead),
-        level,
-        money,
-        booked,
-        expected,
-        noise,
-    )
+    return Repair(lead, len(done), len(done) * share, level, money, booked, expected, noise)
 
 
 def _outlook(

@@ -67,23 +67,31 @@ class FittedRepaired:
     ) -> Forecast:
         """Forecast what is booked in each period; see `FittedDealForecaster.forecast`."""
         outlook = self.deals.forecast(pipeline, horizon, by=by)
-        rows = outlook.deals
-        factor = np.where(rows.part == BOOKED, 1.0, self.money)
+        amount, spread = self._amounts(outlook)
         changed = attrs.evolve(
-            rows,
-            chance=self._chance(outlook),
-            amount=rows.amount * factor,
-            spread=rows.spread * factor,
+            outlook.deals, chance=self._chance(outlook), amount=amount, spread=spread
         )
-        unknown = attrs.evolve(outlook.unknown, atoms=outlook.unknown.atoms * self.money)
         repaired = attrs.evolve(
             outlook,
             deals=changed,
-            unknown=unknown,
+            unknown=attrs.evolve(outlook.unknown, atoms=outlook.unknown.atoms * self.money),
             model=self.name,
             notes=(*outlook.notes, *self.notes),
         )
         return repaired if self.shock is None else repaired.with_shock(self.shock)
+
+    def _amounts(self, outlook: Forecast) -> tuple[FloatArray, FloatArray]:
+        """(n,), (n,): amounts and their spreads, repaired where they are not booked yet.
+
+        A booked deal of unknown amount keeps mean and variance of those that are not repaired.
+        """
+        rows, unknown = outlook.deals, outlook.unknown
+        booked = rows.part == BOOKED
+        factor = np.where(booked, 1.0, self.money)
+        nameless = booked & np.isnan(rows.amount)
+        sd = np.sqrt(max(unknown.square - unknown.mean**2, 0.0)) if nameless.any() else 0.0
+        amount = np.where(nameless, unknown.mean, rows.amount * factor)
+        return amount, np.where(nameless, sd, rows.spread * factor)
 
     def _chance(self, outlook: Forecast) -> FloatArray:
         """(n, k): chances by period, those of existing deals at the repaired level."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 import numpy as np
 
-from funnel._results import Columns, ResultTable
 from funnel.calendars import to_date
 from funnel.combinators._blended import FittedBlend
-from funnel.combinators._repair import Repair, Said, learn, pool_weights
+from funnel.combinators._choice import Choice
+from funnel.combinators._kept import Kept
+from funnel.combinators._repair import FEWEST, Repair, Said, learn, weighing
 from funnel.combinators._repaired import FittedRepaired
 from funnel.combinators._windows import chances_at, new_at, origins, window
 from funnel.errors import InsufficientDataError, LeakError
 from funnel.forecasting import DealForecaster, Shock, fit_shock
 from funnel.forecasting.amounts import summarize_amounts
 from funnel.kernels import levels
-from funnel.kernels.labels import texts
 from funnel.summary import summarize
 from funnel.tables import History
 
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "FittedCombination", "Member", "Recipe"]
 
+SHOCK = 0.05, 4.0  # shared error assumed of a repaired forecast, and how many windows it is worth
 NEGLIGIBLE = 1e-3  # weight below which a member is not asked
-FEWEST = 3  # windows, below which nothing is weighed or repaired
 LEADS = 4  # at which levels are learnt, at most
 SHORTEST = 7  # days ahead
+KEPT = 8  # horizons whose pools are kept
 
 
 @attrs.frozen
@@ -99,56 +101,17 @@ class Recipe:
     repaired: bool
 
 
-@attrs.frozen(eq=False)
-class Choice(ResultTable):
-    """What a combinator chose for a horizon, and why.
-
-    Parameters
-    ----------
-    model : (c,) str
-        Members.
-    weight : (c,) float64
-        In the pool; they add up to 1.
-    log_score : (c,) float64
-        Mean log score per open deal over the past windows, the lower the better; NaN for none.
-    windows : int
-        Past windows looked at.
-    lead : int
-        Days ahead for which members were weighed.
-    said : tuple of str
-        Repairs, and fallbacks taken.
-    """
-
-    percents: ClassVar[frozenset[str]] = frozenset({"weight"})
-
-    model: tuple[str, ...]
-    weight: FloatArray
-    log_score: FloatArray
-    windows: int
-    lead: int
-    said: tuple[str, ...]
-
-    def to_columns(self) -> Columns:
-        """Return one row for each member."""
-        return {"model": texts(self.model), "weight": self.weight, "log_score": self.log_score}
-
-    @property
-    def _title(self) -> str:
-        """Return the heading."""
-        return f"Weights from {self.windows} past windows of {self.lead} days"
-
-    @property
-    def _notes(self) -> tuple[str, ...]:
-        """Return repairs and fallbacks."""
-        return self.said
-
-
 class _Learnt(NamedTuple):
     """What the past taught: members that can be fitted, weights, and repairs by lead."""
 
     models: tuple[FittedModel, ...]
     choice: Choice
     repairs: tuple[Repair, ...]
+
+
+def _kept() -> Kept[Any]:
+    """Return room for what a few horizons need."""
+    return Kept(KEPT)
 
 
 @attrs.frozen(eq=False)
@@ -168,6 +131,8 @@ class FittedCombination:
     recipe: Recipe
     source: History | HistorySource
     executor: Executor | None = None
+    _learnt: Kept[_Learnt] = attrs.field(factory=_kept, init=False, repr=False)
+    _pools: Kept[FittedRepaired] = attrs.field(factory=_kept, init=False, repr=False)
 
     @property
     def trained_until(self) -> int:
@@ -215,15 +180,27 @@ class FittedCombination:
     def at(self, horizon: Horizon, as_of: int) -> FittedRepaired:
         """Return the forecaster for one horizon: a pool of fitted models, repaired for its leads.
 
-        It holds no history, and can be kept and saved.
+        It holds no history, and can be kept and saved; a later call for the same days ahead
+        returns the same one.
         """
-        learnt = self._learn(horizon, as_of)
+        ahead = _ahead(horizon, as_of)
+        return self._pools.get(ahead, functools.partial(self._pool, ahead))
+
+    def choice(self, horizon: Horizon, as_of: int | None = None) -> Choice:
+        """Return what was chosen for a horizon, with which weights and why."""
+        ahead = _ahead(horizon, self.trained_until if as_of is None else as_of)
+        return self._learn(ahead).choice
+
+    # -- steps -----------------------------------------------------------------------------------
+
+    def _pool(self, ahead: tuple[int, ...]) -> FittedRepaired:
+        """Pool the members, and repair the pool."""
+        learnt = self._learn(ahead)
         some = np.flatnonzero(learnt.choice.weight > NEGLIGIBLE)
         repairs = learnt.repairs
-        pool = FittedBlend(
-            tuple(learnt.models[place] for place in some.tolist()),
-            learnt.choice.weight[some] / learnt.choice.weight[some].sum(),
-        )
+        models = tuple(learnt.models[place] for place in some.tolist())
+        weights = learnt.choice.weight[some] / learnt.choice.weight[some].sum()
+        pool = FittedBlend(models, weights) if len(models) > 1 else models[0]
         members = self.recipe.members
         repaired = bool(repairs)
         deals = DealForecaster(
@@ -233,7 +210,7 @@ class FittedCombination:
         ).around(
             pool,
             self.source,
-            calendar_aware=any(member.model.calendar_aware for member in members),
+            calendar_aware=False,  # weekdays hardly matter for deals whose day is not known
             executor=self.executor,
         )
         return FittedRepaired(
@@ -246,36 +223,33 @@ class FittedCombination:
             learnt.choice.said,
         )
 
-    def choice(self, horizon: Horizon, as_of: int | None = None) -> Choice:
-        """Return what was chosen for a horizon, with which weights and why."""
-        return self._learn(horizon, self.trained_until if as_of is None else as_of).choice
+    def _learn(self, ahead: tuple[int, ...]) -> _Learnt:
+        """Fit the members, and learn weights and repairs from the past, once."""
+        return self._learnt.get(ahead, functools.partial(self._learn_anew, ahead))
 
-    # -- steps -----------------------------------------------------------------------------------
-
-    def _learn(self, horizon: Horizon, as_of: int) -> _Learnt:
+    def _learn_anew(self, ahead: tuple[int, ...]) -> _Learnt:
         """Fit the members, and learn weights and repairs from the past."""
         first, last = self._first.observed_from, self.trained_until
-        ahead = horizon.edges[1:].astype(np.int64) - 1 - as_of
-        lead, leads = calibration_leads(np.unique(ahead[ahead > 0]), first, last)
+        lead, leads = calibration_leads(np.array(ahead, dtype=np.int64), first, last)
         members, models, said = self._fitted(lead)
-        past = self._past(members, origins(first, last, lead, self.recipe.windows), lead, leads)
+        days = origins(first, last, lead, self.recipe.windows, shortest=int(leads[0]))
+        past = self._past(members, days, lead, leads)
         column = int(np.searchsorted(leads, lead))
         prior = np.array([member.prior for member in members])
-        enough = len(past) >= FEWEST
-        weights = prior / prior.sum()
-        if enough and self.recipe.weighed and len(members) > 1:
-            weights = pool_weights(past, column, prior)
+        ended = [one for one in past if one.window.complete(last)[column]]
+        enough = len(ended) >= FEWEST
+        weigh = weighing(past if self.recipe.weighed else (), column, prior).at
         repairs: list[Repair] = []
         if enough and self.recipe.repaired:
             amounts = summarize(self.source, summarize_amounts, executor=self.executor)
             worth = float(np.nan_to_num(amounts.estimate().mean))
             repairs = [
-                learn(past, weights, place, until=last, worth=worth) for place in range(len(leads))
+                learn(past, weigh, place, until=last, worth=worth) for place in range(len(leads))
             ]
-        said += _said(repairs) if enough else (_too_short(len(past), lead),)
-        scores = _scores(past, column, len(members))
+        said += _said(repairs) if enough else (_too_short(len(ended), lead),)
+        scores = _scores(ended, column, len(members))
         labels = tuple(member.label for member in members)
-        choice = Choice(labels, weights, scores, len(past), lead, said)
+        choice = Choice(labels, weigh(last), scores, len(ended), lead, said)
         return _Learnt(models, choice, tuple(one for one in repairs if one.windows > 0.0))
 
     def _fitted(
@@ -316,17 +290,31 @@ class FittedCombination:
         return found
 
 
+def _ahead(horizon: Horizon, as_of: int) -> tuple[int, ...]:
+    """Return how many days ahead the periods of a horizon end, those that are not over."""
+    ahead = np.unique(horizon.edges[1:].astype(np.int64) - 1 - as_of)
+    return tuple(ahead[ahead > 0].tolist())
+
+
 def calibration_leads(asked: IntArray, first: int, last: int) -> tuple[int, IntArray]:
     """Return the lead for which members are weighed, and all leads at which levels are learnt.
 
-    The longest lead asked for that has past windows enough; where none has, a third of the history.
-    Longer ones, for which there are no windows, take over what the longest shows.
+    Of the leads asked for that have past windows enough, the one in the middle (of the logarithms);
+    where none has, a third of the history. Longer ones, for which there are no windows, take over
+    what the longest shows.
     """
-    fitting = [lead for lead in asked.tolist() if len(origins(first, last, lead, FEWEST)) >= FEWEST]
-    lead = fitting[-1] if fitting else max((last - first) // 3, SHORTEST)
-    some = np.unique([*fitting, lead])
-    places = np.unique(np.linspace(0, len(some) - 1, LEADS).round().astype(np.int64))
-    return lead, some[places]
+    fitting = [
+        lead
+        for lead in asked.tolist()
+        if len(origins(first, last, lead, FEWEST, shortest=lead)) >= FEWEST
+    ]
+    if not fitting:
+        third = max((last - first) // 3, SHORTEST)
+        return third, np.array([third])
+    places = np.unique(np.linspace(0, len(fitting) - 1, LEADS).round().astype(np.int64))
+    some = np.array(fitting)[places]
+    middle = np.sqrt(float(some[0]) * float(some[-1]))
+    return int(some[np.argmin(np.abs(np.log(some / middle)))]), some
 
 
 def _scores(past: Sequence[Said], column: int, members: int) -> FloatArray:
@@ -350,15 +338,18 @@ def _money(repairs: Sequence[Repair]) -> float:
 def _shock(repairs: Sequence[Repair]) -> Shock:
     """Return the shock that all deals share, from what repaired forecasts were still off."""
     tested = [one for one in repairs if len(one.expected)]
-    if not tested:
-        return fit_shock([], [], [])
-    longest = tested[-1]
-    usable = longest.expected > 0.0
-    booked, expected = longest.booked[usable], longest.expected[usable]
-    if np.count_nonzero(booked > 0.0) * 2 <= len(booked):
-        return fit_shock([], [], [])
-    share = min(longest.windows / longest.seen, 1.0)
-    return fit_shock(booked, expected, longest.noise[usable], weight=share)
+    booked, expected, noise, share = np.empty(0), np.empty(0), np.empty(0), 1.0
+    if tested:
+        longest = tested[-1]
+        usable = longest.expected > 0.0
+        booked, expected = longest.booked[usable], longest.expected[usable]
+        noise, share = longest.noise[usable], min(longest.windows / longest.seen, 1.0)
+    if np.count_nonzero(booked > 0.0) * 2 <= len(booked):  # too few wins to tell
+        booked = expected = noise = np.empty(0)
+    scale, windows = SHOCK
+    return fit_shock(
+        booked, expected, noise, weight=share, prior_scale=scale, prior_windows=windows
+    )
 
 
 def _said(repairs: Sequence[Repair]) -> tuple[str, ...]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import threading
 import warnings
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
 from funnel.calendars import Horizon
+from funnel.combinators._kept import Kept
 from funnel.errors import FunnelWarning, InsufficientDataError
-from funnel.forecasting import DealForecaster
+from funnel.forecasting import DealForecaster, summarize_closing
 from funnel.kernels.arrays import frozen
 from funnel.stages import Outcome
+from funnel.summary import summarize
 from funnel.tables import History, outcomes
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Window:
     leads : (k,) int64
         Days ahead; the window of a lead ends on ``origin + lead``.
     amount : (n,) float64
-        Of the deals that were open, as known then.
+        Of the deals that were open, at closing, as expected then; NaN unknown.
     booked : (n,) float64
         Their amounts as booked, for those that were won.
     won : (n, k) bool
@@ -81,25 +81,28 @@ class Window:
         return np.asarray(self.origin + self.leads <= until)
 
 
-def origins(first: int, last: int, lead: int, most: int) -> IntArray:
-    """Return up to `most` days, a quarter of `lead` apart, whose windows end by `last`.
+def origins(first: int, last: int, lead: int, most: int, *, shortest: int) -> IntArray:
+    """Return up to `most` days, a quarter of `lead` apart, with windows that end by `last`.
 
     They lie on one grid of days, whatever `last` is, so that later calls find earlier ones done.
+    The latest have seen the end of windows of `shortest` days only.
     """
     step = max(lead // 4, 1)
     earliest = first + max(2 * lead // 3, step)
-    grid = np.arange(-(-earliest // step), (last - lead) // step + 1) * step
+    grid = np.arange(-(-earliest // step), (last - shortest) // step + 1) * step
     return grid[-most:]
 
 
 def window(source: History | HistorySource, origin: int, leads: IntArray) -> Window:
     """Collect what was open at `origin`, and what came of it as `source` knows."""
+    past = Until(source, origin)
+    amount = _MEMO.get(("amount", _digest(past), origin), functools.partial(_amounts, past))
     parts = [_part(chunk, origin, leads) for chunk in _chunks(source)]
-    amount, booked, won, total, unknown = zip(*parts, strict=True)
+    booked, won, total, unknown = zip(*parts, strict=True)
     return Window(
         origin,
         leads,
-        np.concatenate(amount),
+        np.empty(0) if amount is None else amount,
         np.concatenate(booked),
         np.concatenate(won),
         np.sum(total, axis=0),
@@ -114,8 +117,8 @@ def _chunks(source: History | HistorySource) -> Sequence[History] | HistorySourc
 
 def _part(
     history: History, origin: int, leads: IntArray
-) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray, IntArray]:
-    """Return the fields of `Window` for one chunk."""
+) -> tuple[FloatArray, BoolArray, FloatArray, IntArray]:
+    """Return the later fields of `Window` for one chunk."""
     pipeline = history.snapshot(np.datetime64(origin, "D"))
     known = np.flatnonzero(history.at[history.bounds[:-1]] <= origin)  # the rows of the snapshot
     is_open = pipeline.outcome == Outcome.OPEN
@@ -125,7 +128,7 @@ def _part(
     total = np.nan_to_num(found.amount) @ by_then
     unknown = np.isnan(found.amount).astype(np.int64) @ by_then
     rows = known[is_open]
-    return pipeline.amount[is_open], found.amount[rows], by_then[rows], total, unknown
+    return found.amount[rows], by_then[rows], total, unknown
 
 
 def chances_at(
@@ -155,6 +158,17 @@ def new_at(
     past = Until(source, origin)
     key = ("new", _digest(past), model, arrivals, origin, tuple(leads.tolist()))
     return _MEMO.get(key, functools.partial(_new, past, model, arrivals, leads))
+
+
+def _amounts(past: Until) -> FloatArray:
+    """Return the amounts at closing that were expected of the deals open at the end of the past."""
+    closing = summarize(past, summarize_closing).estimate()
+    pipelines = [chunk.snapshot() for chunk in past]
+    return frozen(
+        np.concatenate(
+            [closing.at_closing(one.select(one.outcome == Outcome.OPEN))[0] for one in pipelines]
+        )
+    )
 
 
 def _quietly(ask: Callable[[], FloatArray]) -> FloatArray | None:
@@ -220,26 +234,9 @@ def _digest(past: Until) -> bytes:
     return found.digest()
 
 
-class _Memo:
-    """The latest answers, up to a number of bytes; safe to use from several threads."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[Any, FloatArray | None] = OrderedDict()
-
-    def get(self, key: Any, make: Callable[[], FloatArray | None]) -> FloatArray | None:  # noqa: ANN401
-        """Return the answer under `key`, made if it is not there."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        made = make()
-        with self._lock:
-            self._kept[key] = made
-            while sum(0 if one is None else one.nbytes for one in self._kept.values()) > self._size:
-                self._kept.popitem(last=False)
-        return made
+def _bytes(answer: FloatArray | None) -> int:
+    """Return what an answer takes."""
+    return 0 if answer is None else answer.nbytes
 
 
-_MEMO = _Memo(KEPT)
+_MEMO: Kept[FloatArray | None] = Kept(KEPT, _bytes)

@@ -120,9 +120,9 @@ class Calibrated:
     * width: a shock that all deals share, from what is left over (see `fit_shock`).
 
     Level and money are means over windows of random effects (variance of independent deals, and
-    between windows), newer windows counting more (half-life two horizons), overlapping ones in
-    part, shrunk towards no change (prior standard deviation 0.15). With fewer than three windows
-    nothing is repaired, and the forecast says so.
+    between windows), newer windows counting more (half-life four horizons), overlapping ones in
+    part, shrunk towards no change (prior standard deviations 0.1 of logits and 0.15 of money). With
+    fewer than three windows nothing is repaired, and the forecast says so.
 
     Parameters
     ----------
@@ -214,10 +214,9 @@ class Auto:
     ) -> FittedForecaster:
         """Take the history; members are fitted once the horizon is known.
 
-        Raises
-        ------
-        InsufficientDataError
-            When there is too little history, and no probability was typed for some stage.
+        Where the history is too short for members and for ``win-rate``, a forecast needs a
+        probability that was typed for each stage with open deals, and raises ValidationError
+        without.
         """
         plain = registry.get("semi-markov")
         try:

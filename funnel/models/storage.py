@@ -1,4 +1,8 @@
-"""Fitted models to and from files: JSON for plain values, npz for arrays, never pickle."""
+"""Fitted models to and from files: JSON for plain values, npz for arrays.
+
+Nothing is pickled here. A fitted `learned` model holds its classifier as pickled bytes, which are
+read when it is asked, not when it is loaded: ask only models from files that you trust.
+"""
 
 from __future__ import annotations
 
