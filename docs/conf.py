@@ -120,7 +120,8 @@ def show_public_bases(
     bases[:] = [
         base
         for base in bases
-        if not getattr(base, "__name__", "").startswith("_") and get_origin(base) is not Generic
+        if not re.search(r"(^|\.)_", f"{base.__module__}.{getattr(base, '__name__', '')}")
+        and get_origin(base) is not Generic
     ] or [object]
 
 

@@ -1,9 +1,10 @@
 """How good forecasts would have been in the past, without a glimpse of the future."""
 
 from funnel.backtesting._run import LEVELS, Failure, Record
+from funnel.backtesting._scores import Score, ScoreTable
 from funnel.backtesting._windows import Dropped, Span, Task, Truth, cutoffs_before, cutoffs_every
 from funnel.backtesting.backtest import BASELINES, backtest
-from funnel.backtesting.report import BacktestReport, Best, Score, ScoreTable
+from funnel.backtesting.report import BacktestReport, Best
 
 __all__ = [
     "BASELINES",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
+from funnel.backtesting._recent import recent
 from funnel.backtesting._windows import truth
-from funnel.errors import FunnelWarning
+from funnel.calendars import to_date
+from funnel.errors import FunnelWarning, LeakError
 from funnel.forecasting import FittedForecaster, Forecaster
 from funnel.forecasting._rows import PARTS
 from funnel.kernels import compound
@@ -69,6 +72,8 @@ class Record:
         Forecast chances of less than, and of at most, what happened.
     law : Law
         The distribution.
+    alone : Law
+        What it would be if deals shared nothing: its error is the noise floor.
     deals : DealScores or None
         Of the chances of open deals; None for a forecaster that does not look at deals.
     chance : (n,) float64
@@ -88,6 +93,7 @@ class Record:
     below: float
     up_to: float
     law: Law
+    alone: Law
     deals: DealScores | None
     chance: FloatArray
     unknown: int
@@ -96,53 +102,61 @@ class Record:
 def run(
     history: History,
     by: tuple[str, ...],
+    window: int | None,
     job: tuple[str, Forecaster | FittedForecaster, Task],
     /,
 ) -> list[Record] | Failure:
     """Score one forecaster at one cutoff."""
     name, forecaster, task = job
-    cutoff = np.datetime64(task.cutoff, "D")
-    pipeline = history.snapshot(cutoff)
+    pipeline = history.snapshot(np.datetime64(task.cutoff, "D"))
+    seen = truth(history, pipeline, task, by)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FunnelWarning)  # of the past; a forecast says it itself
-            fitted = (
-                forecaster.fit(history.until(cutoff))
-                if isinstance(forecaster, Forecaster)
-                else forecaster
-            )
+            fitted = _fitted(history, forecaster, task, window)
             outlook = fitted.forecast(pipeline, task.horizon, by=by)
-            return _records(name, task, outlook, pipeline, truth(history, pipeline, task, by))
+            return _records(name, task, outlook, pipeline, seen)
     except Exception as error:  # noqa: BLE001 - one forecaster's failure must not end the others'
         return Failure(name, task.cutoff, f"{type(error).__name__}: {error}")
+
+
+def _fitted(
+    history: History, forecaster: Forecaster | FittedForecaster, task: Task, window: int | None
+) -> FittedForecaster:
+    """Fit on what was known at the cutoff, or check that this is what it was fitted on."""
+    if isinstance(forecaster, Forecaster):
+        past = history.until(np.datetime64(task.cutoff, "D"))
+        return forecaster.fit(past if window is None else recent(past, task.cutoff - window))
+    if forecaster.trained_until > task.cutoff:
+        msg = (
+            f"it was fitted on history until {to_date(forecaster.trained_until)}, after the "
+            "cutoff. Give the forecaster before it is fitted."
+        )
+        raise LeakError(msg)
+    return forecaster
 
 
 def _records(
     name: str, task: Task, outlook: Forecast, pipeline: Pipeline, seen: Truth
 ) -> list[Record]:
-    """Score every group, as a whole and its open part."""
-    found = []
+    """Score every group, as a whole and its open part; nothing happened in groups not seen."""
     is_open = pipeline.outcome == Outcome.OPEN
-    ids, group = pipeline.ids[is_open], pipeline.groups(outlook.by)
-    looks = bool(np.any(outlook.deals.part == OPEN)) or not is_open.any()
-    for place, key in enumerate(seen.keys):
-        part = outlook.group(key) if key in outlook.keys else None
-        found.append(
-            _record(
-                name, task, key, "total", outlook=part, actual=float(seen.total[place]), seen=seen
-            )
-        )
-        if not looks:
-            continue
-        some = part.parts["open"] if part is not None else None
-        code = group[0].index(key) if key in group[0] else -1
-        mine = group[1][is_open] == code
-        record = _record(
-            name, task, key, "open", outlook=some, actual=float(seen.open[place]), seen=seen
-        )
-        chance = _aligned(some, ids[mine])
-        scores = DealScores.measure(seen.won[mine], chance)
-        found.append(attrs.evolve(record, deals=scores, chance=chance))
+    ids, (names, group) = pipeline.ids[is_open], pipeline.groups(outlook.by)
+    looks = bool(np.any(outlook.deals.part == OPEN))
+    actual = dict(zip(seen.keys, zip(seen.total, seen.open, strict=True), strict=True))
+    found = []
+    for key in sorted({*seen.keys, *outlook.keys}):
+        mine = outlook.group(key) if key in outlook.keys else None
+        total, of_open = actual.get(key, (0.0, 0.0))
+        record = functools.partial(_record, name, task, key, unknown=seen.unknown)
+        found.append(record(part="total", outlook=mine, actual=float(total)))
+        if looks:
+            some = None if mine is None else mine.parts["open"]
+            rows = group[is_open] == (names.index(key) if key in names else -1)
+            chance = _aligned(some, ids[rows])
+            scores = DealScores.measure(seen.won[rows], chance)
+            of_deals = record(part="open", outlook=some, actual=float(of_open))
+            found.append(attrs.evolve(of_deals, deals=scores, chance=chance))
     return found
 
 
@@ -150,14 +164,18 @@ def _record(
     name: str,
     task: Task,
     key: tuple[str, ...],
-    part: str,
     *,
+    part: str,
     outlook: Forecast | None,
     actual: float,
-    seen: Truth,
+    unknown: int,
 ) -> Record:
     """Compare one distribution with what happened; no forecast for a group is a certain 0."""
-    law = compound.deal_law(0.0, np.empty(0), np.empty(0)) if outlook is None else outlook.laws[0]
+    law = alone = compound.deal_law(0.0, np.empty(0), np.empty(0))
+    if outlook is not None:
+        law = alone = outlook.laws[0]
+        if outlook.shock is not None or outlook.dispersion > 0.0:
+            alone = attrs.evolve(outlook, shock=None, dispersion=0.0).laws[0]
     below = 1.0 - float(compound.survival(law, np.array([actual]))[0])
     up_to = 1.0 - float(compound.survival(law, np.array([np.nextafter(actual, np.inf)]))[0])
     return Record(
@@ -172,9 +190,10 @@ def _record(
         below=below,
         up_to=up_to,
         law=law,
+        alone=alone,
         deals=None,
         chance=np.empty(0),
-        unknown=seen.unknown,
+        unknown=unknown,
     )
 
 

@@ -25,7 +25,17 @@ PERIODS = {
     "year": Horizon.years,
 }
 
-__all__ = ["Dropped", "Span", "Task", "Truth", "cutoffs_before", "cutoffs_every", "tasks", "truth"]
+__all__ = [
+    "Dropped",
+    "Span",
+    "Task",
+    "Truth",
+    "at_least",
+    "cutoffs_before",
+    "cutoffs_every",
+    "tasks",
+    "truth",
+]
 
 Span = int | Literal["week", "month", "quarter", "year"]
 """What is forecast: so many days from the cutoff, or the period that the next day lies in."""
@@ -78,7 +88,8 @@ class Truth:
     Parameters
     ----------
     keys : tuple of tuple of str
-        Groups.
+        Groups. A deal belongs to the one it was in at the cutoff; one that did not exist then, to
+        the one it was in when the window ended.
     total, open : (g,) float64
         Money booked in the window by all deals, and by those that were open at the cutoff.
     wins : (g,) int64
@@ -136,8 +147,8 @@ def cutoffs_every(
     >>> found[-2:].astype(str).tolist()
     ['2026-05-03', '2026-05-31']
     """
-    _at_least("days", days, 1)
-    _at_least("horizon", horizon, 1)
+    at_least("days", days, 1)
+    at_least("horizon", horizon, 1)
     middle = (history.observed_from + history.observed_until) // 2
     begin = middle if first is None else max(to_day(first, name="first"), history.observed_from)
     last = history.observed_until - horizon
@@ -175,8 +186,7 @@ def cutoffs_before(
     Returns
     -------
     (c,) datetime64[D]
-        Ascending. The last day of a period has no lead left; the shortest
-        is a day.
+        Ascending. Zero weeks is the day before the last one: at its end a day is still to come.
 
     Examples
     --------
@@ -185,20 +195,21 @@ def cutoffs_before(
     >>> len(cutoffs_before(history, "quarter", weeks=2))
     42
     """
-    _at_least("weeks", weeks, 0)
+    at_least("weeks", weeks, 0)
     used = calendar or Calendar()
     count = (history.observed_until - history.observed_from) // 7 + 2
     first = np.datetime64(history.observed_from, "D")
     edges = used.periods(first, count, unit).astype("datetime64[D]").astype(np.int64)
     found: set[int] = set()
     for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        inside = begin > history.observed_from and end - 1 <= history.observed_until
+        inside = begin >= history.observed_from and end - 1 <= history.observed_until
         leads = [max(7 * week, 1) for week in range(weeks + 1)] if inside else []
-        found.update(end - 1 - lead for lead in leads if end - 1 - lead >= begin - 1)
+        earliest = max(begin - 1, history.observed_from)
+        found.update(end - 1 - lead for lead in leads if end - 1 - lead >= earliest)
     return to_dates(np.array(sorted(found), dtype=np.int32))
 
 
-def _at_least(name: str, value: object, least: int) -> None:
+def at_least(name: str, value: object, least: int) -> None:
     """Demand a whole number."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         rule = f"must be a whole number >= {least}"
@@ -209,6 +220,9 @@ def tasks(
     history: History, cutoffs: Sequence[DateLike], span: Span, calendar: Calendar
 ) -> tuple[tuple[Task, ...], tuple[Dropped, ...]]:
     """Return the windows that can be scored, and the cutoffs that cannot, with reasons."""
+    if isinstance(cutoffs, str):
+        rule = "must be a sequence of dates"
+        raise ValidationError.from_value("cutoffs", rule, cutoffs, "Put it in a list.")
     found, dropped = [], []
     for day in sorted({to_day(one, name="cutoffs") for one in cutoffs}):
         task = Task(day, _horizon(day, span, calendar))
@@ -231,27 +245,38 @@ def _horizon(cutoff: int, span: Span, calendar: Calendar) -> Horizon:
             rule = f"must be a number of days or one of {', '.join(PERIODS)}"
             raise ValidationError.from_value("horizon", rule, span, "")
         return PERIODS[span](np.datetime64(cutoff + 1, "D"), 1, calendar=calendar)
-    _at_least("horizon", span, 1)
+    at_least("horizon", span, 1)
     return Horizon.custom(np.array([cutoff + 1, cutoff + 1 + span], dtype=np.int32))
 
 
 def truth(history: History, pipeline: Pipeline, task: Task, by: tuple[str, ...]) -> Truth:
-    """Return what happened in a window; `pipeline` is the snapshot at the cutoff."""
+    """Return what happened in a window; `pipeline` is the snapshot at the cutoff.
+
+    Raises
+    ------
+    CurrencyMismatchError
+        When won amounts are of several currencies.
+    """
     end = history.snapshot(np.datetime64(task.last, "D"))
-    won = (end.outcome == Outcome.WON) & (task.horizon.period_of(end.closed_on) == 0)
-    known = end.amount[(end.outcome == Outcome.WON) & ~np.isnan(end.amount)]
+    is_won = end.outcome == Outcome.WON
+    end.select(np.flatnonzero(is_won)).currency  # noqa: B018 - raises unless there is one
+    won = is_won & (task.horizon.period_of(end.closed_on) == 0)
+    nameless = np.isnan(end.amount)
+    known = end.amount[is_won & ~nameless]
     worth = float(known.mean()) if len(known) else 0.0
-    money = np.where(np.isnan(end.amount), worth, end.amount) * won
+    money = np.where(nameless, worth, end.amount) * won
     before = np.flatnonzero(end.first_seen <= task.cutoff)  # the rows of the earlier snapshot
     is_open = pipeline.outcome == Outcome.OPEN
-    mine = before[is_open]
-    keys, group, mine_group = joined(end.groups(by), pipeline.groups(by))
-    size = len(keys)
+    keys, group, earlier = joined(end.groups(by), pipeline.groups(by))
+    group = group.astype(np.int64)
+    group[before] = earlier
+    used, group = np.unique(group, return_inverse=True)
+    size, mine = len(used), before[is_open]
     return Truth(
-        keys=keys,
+        keys=tuple(keys[place] for place in used.tolist()),
         total=np.bincount(group, money, minlength=size).astype(np.float64),
-        open=np.bincount(mine_group[is_open], money[mine], minlength=size).astype(np.float64),
+        open=np.bincount(group[mine], money[mine], minlength=size).astype(np.float64),
         wins=np.bincount(group[won], minlength=size),
         won=won[mine],
-        unknown=int(np.count_nonzero(won & np.isnan(end.amount))),
+        unknown=int(np.count_nonzero(won & nameless)),
     )

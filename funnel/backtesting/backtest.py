@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from funnel.backtesting._run import Failure, Record, run
-from funnel.backtesting._windows import Span, tasks
+from funnel.backtesting._windows import Span, at_least, tasks
 from funnel.backtesting.report import BacktestReport
 from funnel.calendars import Calendar
 from funnel.errors import InsufficientDataError, ValidationError
@@ -27,8 +27,6 @@ __all__ = ["BASELINES", "backtest"]
 BASELINES = ("run-rate", "last-period", "seasonal", "textbook")
 """Naive forecasters that are always in the table: a model that does not beat them is no use."""
 
-Candidate = "str | StageModel[Any] | Forecaster | FittedForecaster"
-
 
 def backtest(
     history: History,
@@ -38,6 +36,7 @@ def backtest(
     *,
     horizon: Span,
     by: Sequence[str] = (),
+    window: int | None = None,
     baselines: Sequence[str] = BASELINES,
     calendar: Calendar | None = None,
     executor: Executor | None = None,
@@ -61,7 +60,12 @@ def backtest(
         What is forecast: so many days from the cutoff, or ``"week"``, ``"month"``, ``"quarter"`` or
         ``"year"``: the whole period that the next day lies in, with what is booked in it so far.
     by : sequence of str
-        Category columns; every group is scored.
+        Category columns; every group is scored. A deal belongs to the group it was in at the
+        cutoff, one that came later to that which it was in when the window ended.
+    window : int, optional
+        Days of history before each cutoff that a fit sees (a rolling window): deals that were open
+        when it begins enter late, with the days that they have been in their stage. By default all
+        of the history so far (an expanding window).
     baselines : sequence of str
         Naive forecasters that are added at the end.
     calendar : Calendar, optional
@@ -86,6 +90,10 @@ def backtest(
         When a name is not known.
     UnknownColumnError
         When a `by` column does not exist.
+    CurrencyMismatchError
+        When won amounts are of several currencies.
+    ValidationError
+        When a parameter is out of its range, or two forecasters have one label.
 
     Examples
     --------
@@ -97,6 +105,8 @@ def backtest(
     >>> report
     BacktestReport(win-rate, run-rate, last-period, seasonal, textbook; 2 cutoffs)
     """
+    if window is not None:
+        at_least("window", window, 1)
     labelled = _labelled(forecasters, baselines)
     columns = (by,) if isinstance(by, str) else tuple(by)
     history.snapshot().groups(columns)  # raises for a column that is not there
@@ -106,8 +116,10 @@ def backtest(
         what = f"a backtest needs cutoffs whose windows lie in the history{why}; one"
         raise InsufficientDataError(what, needed=1, found=0, remedy="See funnel.cutoffs_every.")
     jobs = [(name, one, task) for task in windows for name, one in labelled.items()]
-    score = functools.partial(run, history, columns)
-    results = map(score, jobs) if executor is None else executor.map(score, jobs)
+    score = functools.partial(run, history, columns, window)
+    results: Iterable[list[Record] | Failure] = map(score, jobs)
+    if executor is not None:  # a process gets the history once for each cutoff
+        results = executor.map(score, jobs, chunksize=len(labelled))
     found = list(_shown(results, len(jobs), progress))
     records = [record for part in found if not isinstance(part, Failure) for record in part]
     return BacktestReport(

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import attrs
 import numpy as np
 
-from funnel._results import Columns, ResultTable
 from funnel.backtesting._run import LEVELS, Failure, Record
-from funnel.calendars import to_date
-from funnel.errors import InsufficientDataError, UnknownColumnError, ValidationError
-from funnel.kernels.labels import texts
-from funnel.metrics import (
-    Comparison,
-    DealScores,
-    MoneyScores,
-    compare,
-    overlap_of,
-    pit,
-    wape_noise,
+from funnel.backtesting._scores import (
+    Score,
+    ScoreTable,
+    by_cutoff,
+    deals_of,
+    row_of,
+    table_of,
+    undefined,
 )
+from funnel.calendars import to_date
+from funnel.errors import InsufficientDataError, UnknownModelError, ValidationError
+from funnel.kernels.labels import texts
+from funnel.metrics import Comparison, compare, overlap_of, pit
+from funnel.results import Columns, ResultTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,60 +30,7 @@ if TYPE_CHECKING:
     from funnel.backtesting._windows import Dropped
     from funnel.metrics import CalibrationCurve
 
-__all__ = ["BacktestReport", "Best", "Score", "ScoreTable"]
-
-Score = Literal["log", "brier", "wape_open", "wape_total", "crps_total"]
-"""Scores by which forecasters can be compared; the lower the better."""
-
-UNITS = ("log", "brier", "auc")  # scores of deals
-
-
-@attrs.frozen(eq=False)
-class ScoreTable(ResultTable):
-    """Scores of each forecaster over all cutoffs (and groups), or by lead time.
-
-    Parameters
-    ----------
-    columns : dict
-        ``forecaster``, ``lead_weeks`` where split by lead, ``cutoffs``, then scores: ``wape_open``,
-        ``wape_total`` (of the median) and their noise floors (what independent deals with the
-        forecast's own chances would miss by), ``bias_open``, ``bias_total`` (of the mean),
-        ``crps_total``, ``coverage_50``, ``coverage_80``, ``brier``, ``log``, ``auc``. What a
-        forecaster does not answer is NaN.
-    notes : tuple of str
-        What the table leaves out, and why scores are missing.
-    """
-
-    percents: ClassVar[frozenset[str]] = frozenset(
-        {
-            *(f"{name}_{part}" for name in ("wape", "floor", "bias") for part in ("open", "total")),
-            "coverage_50",
-            "coverage_80",
-        }
-    )
-    hidden: ClassVar[frozenset[str]] = frozenset({"auc"})
-
-    columns: Columns
-    notes: tuple[str, ...] = ()
-
-    def to_columns(self) -> Columns:
-        """Return one row for each forecaster (and lead)."""
-        return dict(self.columns)
-
-    @property
-    def _notes(self) -> tuple[str, ...]:
-        """Return the notes."""
-        return self.notes
-
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return headers and rows; scores of deals with four decimals."""
-        headers, rows = super()._cells()
-        for place, name in enumerate(headers):
-            if name in UNITS:
-                values = self.columns[name].tolist()
-                for row, value in zip(rows, values, strict=True):
-                    row[place] = "–" if value != value else f"{value:.4f}"  # noqa: PLR0124
-        return headers, rows
+__all__ = ["BacktestReport", "Best"]
 
 
 @attrs.frozen
@@ -124,6 +72,18 @@ class BacktestReport(ResultTable):
         Cutoffs that could not be scored, and why.
     unknown : int
         Won deals, over all windows, whose amount was never recorded.
+
+    Examples
+    --------
+    >>> import funnel as fn
+    >>> history = fn.datasets.simulate(500, rng=1).history
+    >>> report = fn.backtest(
+    ...     history, [], ["2026-03-31", "2026-04-30"], horizon=30, baselines=["run-rate"]
+    ... )
+    >>> list(report.to_columns())[:5]
+    ['forecaster', 'cutoff', 'window', 'lead_days', 'part']
+    >>> report.scores.columns["cutoffs"].tolist()
+    [2]
     """
 
     forecasters: tuple[str, ...]
@@ -136,13 +96,18 @@ class BacktestReport(ResultTable):
     # -- tables ----------------------------------------------------------------------------------
 
     def to_columns(self) -> Columns:
-        """Return one row for each forecaster, cutoff, group and part."""
+        """Return one row for each forecaster, cutoff, group and part.
+
+        Columns: ``forecaster``, ``cutoff``, ``window``, ``lead_days``, the `by` columns, ``part``,
+        ``actual``, ``expected``, quantiles from ``p05`` to ``p95``, ``crps``, ``pit``; of open
+        deals ``deals``, ``brier``, ``log``.
+        """
         rows = self.records
         money = np.array([(r.actual, r.expected, r.crps) for r in rows]).reshape(-1, 3).T
         quantiles = np.array([r.quantiles for r in rows]).reshape(-1, len(LEVELS)).T
-        days = np.array([(r.task.cutoff, r.task.lead) for r in rows]).reshape(-1, 2).T
+        days = np.array([(r.task.cutoff, r.task.lead) for r in rows], dtype=np.int64)
+        days = days.reshape(-1, 2).T
         chances = np.array([_of_deals(r) for r in rows]).reshape(-1, 3).T
-        lots = pit([r.below for r in rows], [r.up_to for r in rows]) if rows else np.empty(0)
         return {
             "forecaster": texts([r.forecaster for r in rows]),
             "cutoff": days[0].astype("datetime64[D]"),
@@ -154,7 +119,7 @@ class BacktestReport(ResultTable):
             "expected": money[1],
             **{f"p{100 * q:02.0f}": quantiles[i] for i, q in enumerate(LEVELS)},
             "crps": money[2],
-            "pit": lots,
+            "pit": pit([r.below for r in rows], [r.up_to for r in rows]) if rows else np.empty(0),
             "deals": chances[0].astype(np.int64),
             "brier": chances[1],
             "log": chances[2],
@@ -163,31 +128,43 @@ class BacktestReport(ResultTable):
     @functools.cached_property
     def scores(self) -> ScoreTable:
         """Scores of each forecaster over all cutoffs and groups."""
-        rows = [self._row(name, self._of(name)) for name in self.forecasters]
-        return ScoreTable(_columns(rows), self._said())
+        rows = [row_of({"forecaster": name}, self._of(name)) for name in self.forecasters]
+        reasons = [reason for name in self.forecasters for reason in undefined(self._of(name))]
+        return table_of(rows, (*dict.fromkeys(reasons), *self._said()))
 
     def by_lead(self) -> ScoreTable:
-        """Return the scores by lead time, in whole weeks before the window ends."""
-        weeks = sorted({r.task.lead // 7 for r in self.records}, reverse=True)
-        rows = []
+        """Return the scores by lead time, in whole weeks before the window ends.
+
+        Raises
+        ------
+        InsufficientDataError
+            When there is no forecast.
+        """
+        weeks = sorted({record.task.lead // 7 for record in self.records}, reverse=True)
+        if not weeks:
+            what, remedy = "scores by lead time", "See the failures of the report."
+            raise InsufficientDataError(what, needed=1, found=0, remedy=remedy)
+        rows, reasons = [], []
         for name in self.forecasters:
             for week in weeks:
-                some = [r for r in self._of(name) if r.task.lead // 7 == week]
+                some = [record for record in self._of(name) if record.task.lead // 7 == week]
                 if some:
-                    rows.append({**self._row(name, some), "lead_weeks": week})
-        return ScoreTable(_columns(rows), self._said())
+                    rows.append(row_of({"forecaster": name, "lead_weeks": week}, some))
+                    ahead = f"{_counted(week, 'week')} ahead"
+                    reasons += [f"{ahead}: {reason}" for reason in undefined(some)]
+        return table_of(rows, (*dict.fromkeys(reasons), *self._said()))
 
     def calibration(self, forecaster: str, *, bins: int = 10) -> CalibrationCurve:
         """Return chances given to open deals beside the shares won.
 
         Raises
         ------
-        UnknownColumnError
+        UnknownModelError
             When there is no such forecaster.
         InsufficientDataError
             When it does not look at deals.
         """
-        found = _deals(self._of(forecaster))
+        found = deals_of(self._of(forecaster))
         if found is None:
             what = f"{forecaster!r} does not give chances to deals; its calibration"
             raise InsufficientDataError(what, needed=1, found=0, remedy="Ask for another one.")
@@ -205,18 +182,22 @@ class BacktestReport(ResultTable):
 
         Raises
         ------
-        UnknownColumnError
+        UnknownModelError
             When there is no such forecaster.
         InsufficientDataError
-            When they have too few cutoffs in common.
+            When they have too few cutoffs in common, or the score is not defined there.
         """
         _known(score)
-        one, two = (self._by_cutoff(name, score) for name in (first, second))
+        one, two = (by_cutoff(self._of(name), score) for name in (first, second))
         days = sorted(set(one) & set(two))
-        if len(days) < 2:
+        usable = len(days) if sum(one[day][1] for day in days) > 0.0 else 0
+        if usable < 2:
             what = f"a comparison of {first!r} and {second!r} by {score}"
-            remedy = "Both must have answered at several cutoffs, with deals for a score of deals."
-            raise InsufficientDataError(what, needed=2, found=len(days), remedy=remedy)
+            remedy = (
+                "Both must have answered at several cutoffs, with open deals for a score of deals "
+                "and with money won for a WAPE."
+            )
+            raise InsufficientDataError(what, needed=2, found=usable, remedy=remedy)
         return compare(
             [one[day][0] for day in days],
             [two[day][0] for day in days],
@@ -228,6 +209,9 @@ class BacktestReport(ResultTable):
     def best(self, *, score: Score = "log") -> Best:
         """Return the forecaster with the best score, and whether that may be luck.
 
+        Only those compete that answered at as many cutoffs as any: who leaves out the hard ones
+        must not win by that.
+
         Raises
         ------
         InsufficientDataError
@@ -235,10 +219,16 @@ class BacktestReport(ResultTable):
         """
         _known(score)
         values = dict(zip(self.forecasters, self.scores.columns[score].tolist(), strict=True))
-        ranked = sorted((v, name) for name, v in values.items() if v == v)  # noqa: PLR0124
-        if not ranked:
+        answers = {
+            name: len(by_cutoff(self._of(name), score))
+            for name, value in values.items()
+            if value == value  # noqa: PLR0124 - not NaN
+        }
+        if not answers:
             what, remedy = f"a best forecaster by {score}", "Ask for another score."
             raise InsufficientDataError(what, needed=1, found=0, remedy=remedy)
+        most = max(answers.values())
+        ranked = sorted((values[name], name) for name in answers if answers[name] == most)
         value, name = ranked[0]
         reason = f"its {score} {value:.4g} is the lowest"
         if len(ranked) > 1:
@@ -248,6 +238,8 @@ class BacktestReport(ResultTable):
                 reason += f", difference {self.compare(name, runner_up, score=score)}"
             except InsufficientDataError as error:
                 reason += f" (no interval: {error})"
+        for left_out in (other for other in answers if answers[other] < most):
+            reason += f"; {left_out!r} answered at {answers[left_out]} of {most} cutoffs only"
         return Best(name, reason)
 
     # -- parts -----------------------------------------------------------------------------------
@@ -255,44 +247,13 @@ class BacktestReport(ResultTable):
     def _of(self, name: str) -> list[Record]:
         """Return the forecasts of one forecaster."""
         if name not in self.forecasters:
-            raise UnknownColumnError(name, self.forecasters)
+            raise UnknownModelError(name, self.forecasters)
         return [record for record in self.records if record.forecaster == name]
 
     def _overlap(self, days: Sequence[int]) -> int:
         """Return how many windows in a row have a day in common."""
         lead = max(record.task.lead for record in self.records)
         return overlap_of(lead, int(np.diff(days).min()))
-
-    def _by_cutoff(self, name: str, score: Score) -> dict[int, tuple[float, float]]:
-        """Return sums of a score and of its weight by cutoff."""
-        found: dict[int, tuple[float, float]] = {}
-        for record in self._of(name):
-            if (value := _value(record, score)) is not None:
-                before = found.get(record.task.cutoff, (0.0, 0.0))
-                found[record.task.cutoff] = (before[0] + value[0], before[1] + value[1])
-        return found
-
-    def _row(self, name: str, records: Sequence[Record]) -> dict[str, Any]:
-        """Return the scores of some forecasts of one forecaster."""
-        row: dict[str, Any] = {
-            "forecaster": name,
-            "cutoffs": len({record.task.cutoff for record in records}),
-        }
-        days = sorted({record.task.cutoff for record in records})
-        overlap = self._overlap(days) if len(days) > 1 else 1
-        for part in ("open", "total"):
-            some = [record for record in records if record.part == part]
-            money = _money(some)
-            row[f"wape_{part}"] = money.wape
-            laws = [record.law for record in some]
-            floor = wape_noise(laws, overlap=overlap, draws=1).expected if laws else np.nan
-            row[f"floor_{part}"] = floor
-            row[f"bias_{part}"] = money.bias
-            if part == "total":
-                row["crps_total"] = money.crps
-                row["coverage_50"], row["coverage_80"] = money.coverage(0.5), money.coverage(0.8)
-        row.update(_mean_scores(records))
-        return row
 
     def _said(self) -> tuple[str, ...]:
         """Say what could not be scored."""
@@ -302,18 +263,19 @@ class BacktestReport(ResultTable):
             if mine:
                 first = mine[0]
                 said.append(
-                    f"{name!r} had no answer at {len(mine):,} cutoffs, first on "
+                    f"{name!r} had no answer at {_counted(len(mine), 'cutoff')}, first on "
                     f"{to_date(first.cutoff)}: {first.reason}"
                 )
         if self.dropped:
             one = self.dropped[0]
             said.append(
-                f"{len(self.dropped):,} cutoffs are left out, first {to_date(one.cutoff)}: "
+                f"{_counted(len(self.dropped), 'cutoff')} left out, first {to_date(one.cutoff)}: "
                 f"{one.reason}"
             )
         if self.unknown:
             said.append(
-                f"{self.unknown:,} won deals have no amount; each counts as the mean of those known"
+                f"{_counted(self.unknown, 'won deal')} without an amount; each counts as the mean "
+                "of those known"
             )
         return tuple(said)
 
@@ -326,21 +288,26 @@ class BacktestReport(ResultTable):
         if not days:
             return "Backtest without a single forecast"
         span = f"{to_date(days[0])} to {to_date(days[-1])}"
-        return f"Backtest over {len(days)} cutoffs, {span}; floor: what chance alone would miss by"
+        return f"Backtest over {_counted(len(days), 'cutoff')}, {span}"
 
     @property
     def _notes(self) -> tuple[str, ...]:
-        """Return what could not be scored."""
-        return self._said()
+        """Return what headers mean, and what could not be scored."""
+        return self.scores._notes  # noqa: SLF001 - a table of this package
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Return the scores, which is what a display shows."""
-        return self.scores._cells()  # noqa: SLF001 - a table of this module
+        return self.scores._cells()  # noqa: SLF001 - a table of this package
 
     def __repr__(self) -> str:
         """Return one line."""
         cutoffs = len({record.task.cutoff for record in self.records})
-        return f"BacktestReport({', '.join(self.forecasters)}; {cutoffs} cutoffs)"
+        return f"BacktestReport({', '.join(self.forecasters)}; {_counted(cutoffs, 'cutoff')})"
+
+
+def _counted(number: int, what: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _known(score: str) -> None:
@@ -350,70 +317,8 @@ def _known(score: str) -> None:
         raise ValidationError.from_value("score", rule, score, "")
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> Columns:
-    """Turn rows into columns; a split by lead comes after the name."""
-    order = ["forecaster", *(["lead_weeks"] if rows and "lead_weeks" in rows[0] else [])]
-    names = [*order, *(name for name in (rows[0] if rows else {}) if name not in order)]
-    return {
-        name: texts([row[name] for row in rows])
-        if name == "forecaster"
-        else np.array([row[name] for row in rows])
-        for name in names
-    }
-
-
-def _money(records: Sequence[Record]) -> MoneyScores:
-    """Score forecasts of money."""
-    quantiles = np.array([r.quantiles for r in records]).reshape(-1, len(LEVELS))
-    return MoneyScores.measure(
-        [r.actual for r in records],
-        median=quantiles[:, LEVELS.index(0.5)],
-        mean=[r.expected for r in records],
-        quantiles=quantiles,
-        levels=LEVELS,
-        crps=[r.crps for r in records],
-    )
-
-
-def _deals(records: Sequence[Record]) -> DealScores | None:
-    """Add up the scores of deals; None where no forecast looked at them."""
-    some = [record.deals for record in records if record.deals is not None]
-    return functools.reduce(DealScores.merge, some) if some else None
-
-
 def _of_deals(record: Record) -> tuple[float, float, float]:
     """Return number of deals, Brier score and log score of one forecast."""
     if record.deals is None:
         return 0.0, np.nan, np.nan
     return record.deals.count, record.deals.brier, record.deals.log
-
-
-def _mean_scores(records: Sequence[Record]) -> dict[str, float]:
-    """Return scores per deal, averaged over cutoffs; the AUC over all deals."""
-    found = {}
-    for name in ("brier", "log"):
-        by_cutoff = [_value(record, name) for record in records]
-        sums: dict[int, list[float]] = {}
-        for record, value in zip(records, by_cutoff, strict=True):
-            if value is not None:
-                total = sums.setdefault(record.task.cutoff, [0.0, 0.0])
-                total[0] += value[0]
-                total[1] += value[1]
-        means = [total / weight for total, weight in sums.values() if weight]
-        found[name] = float(np.mean(means)) if means else np.nan
-    deals = _deals(records)
-    found["auc"] = np.nan if deals is None else deals.auc
-    return found
-
-
-def _value(record: Record, score: str) -> tuple[float, float] | None:
-    """Return the sum of a score and its weight; None where the forecast has none."""
-    if score in {"brier", "log"}:
-        if record.deals is None or not record.deals.count:
-            return None
-        return getattr(record.deals, score) * record.deals.count, float(record.deals.count)
-    kind, _, part = score.partition("_")
-    if record.part != part:
-        return None
-    median = float(record.quantiles[LEVELS.index(0.5)])
-    return (record.crps, 1.0) if kind == "crps" else (abs(median - record.actual), record.actual)

@@ -1,20 +1,19 @@
-"""The commands; how they read, talk and fail is shared."""
+"""The commands; how they read, talk and fail is shared.
+
+Each loads its part of the library when it runs, so that ``funnel --help`` is there at once.
+"""
+# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-import attrs
 import typer
 
-import funnel as fn
-from funnel.cli import _forecast, _output, _simulate
-from funnel.cli._options import Options, takes_options
-from funnel.cli._reading import read
-from funnel.cli._talk import fail, guarded, usage
-from funnel.errors import FunnelError
-from funnel.models import registry
+from funnel.cli import _questions
+from funnel.cli._options import takes_options
+from funnel.cli._talk import guarded
 
 app = typer.Typer(
     add_completion=False,
@@ -27,7 +26,9 @@ app = typer.Typer(
 def _version(wanted: bool) -> None:
     """Print the version, and leave."""
     if wanted:
-        typer.echo(f"funnel {fn.__version__}")
+        import funnel
+
+        typer.echo(f"funnel {funnel.__version__}")
         raise typer.Exit
 
 
@@ -45,47 +46,100 @@ def _top(
 @app.command()
 @takes_options
 @guarded()
-def forecast(options: _forecast.ForecastOptions) -> None:
+def forecast(options: _questions.ForecastOptions) -> None:
     """Forecast what will be booked in each period."""
+    from funnel.cli import _forecast
+
     _forecast.run(options)
-
-
-@attrs.frozen(kw_only=True)
-class CheckOptions(Options):
-    """How the findings of a file are shown, beside how it is read."""
-
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 
 
 @app.command()
 @takes_options
 @guarded()
-def check(options: CheckOptions) -> None:
+def backtest(options: _questions.BacktestOptions) -> None:
+    """Score what models would have forecast in the past by what then happened."""
+    from funnel.cli import _backtest
+
+    _backtest.run(options)
+
+
+@app.command()
+@takes_options
+@guarded()
+def metrics(options: _questions.MetricsOptions) -> None:
+    """Measure conversion, win rates, days in stage, sales cycle and velocity."""
+    from funnel.cli import _metrics
+
+    _metrics.run(options)
+
+
+@app.command()
+@takes_options
+@guarded()
+def waterfall(options: _questions.WaterfallOptions) -> None:
+    """Say why the open pipeline changed between two days."""
+    from funnel.cli import _changes
+
+    _changes.run_waterfall(options)
+
+
+@app.command()
+@takes_options
+@guarded()
+def bridge(options: _questions.BridgeOptions) -> None:
+    """Say why the forecast changed between two days."""
+    from funnel.cli import _changes
+
+    _changes.run_bridge(options)
+
+
+@app.command()
+@takes_options
+@guarded()
+def watch(options: _questions.WatchOptions) -> None:
+    """List open deals that somebody should look at, and why."""
+    from funnel.cli import _watch
+
+    _watch.run(options)
+
+
+@app.command()
+@takes_options
+@guarded()
+def diagnose(options: _questions.DiagnoseOptions) -> None:
+    """Compare the funnel with a standard one, and name what is wrong."""
+    from funnel.cli import _diagnose
+
+    _diagnose.run(options)
+
+
+@app.command()
+@takes_options
+@guarded()
+def plan(options: _questions.PlanOptions) -> None:
+    """Derive the funnel that reaches a target."""
+    from funnel.cli import _plan
+
+    _plan.run(options)
+
+
+@app.command()
+@takes_options
+@guarded()
+def check(options: _questions.CheckOptions) -> None:
     """Read a file, and list what was repaired, left out or doubtful."""
-    history = read(attrs.evolve(options, strict=False))
-    if options.as_json:
-        typer.echo(_output.to_json([finding._asdict() for finding in history.findings]))
-    else:
-        typer.echo(f"{history!r}\n{history.findings}")
-    if options.strict and len(history.findings):
-        fail(f"--strict accepts no findings, and there are {len(history.findings):,}.")
+    from funnel.cli import _check
+
+    _check.run(options)
 
 
 @app.command()
 @guarded()
 def models(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the models, the packages that provide them, and what they do."""
-    found = [_described(name) for name in registry.names()]
-    typer.echo(_output.to_json(found) if as_json else _output.to_table(found))
+    from funnel.cli import _models
 
-
-def _described(name: str) -> dict[str, str]:
-    """Describe one model; one that cannot be loaded does not hide the others."""
-    try:
-        summary = (type(registry.get(name)).__doc__ or "").strip().partition("\n")[0]
-    except FunnelError as error:
-        summary = f"broken: {error}"
-    return {"model": name, "package": registry.origin(name), "summary": summary}
+    _models.run(as_json=as_json)
 
 
 @app.command()
@@ -101,9 +155,6 @@ def simulate(
     end: Annotated[str, typer.Option(help="Last day.", metavar="DATE")] = "2026-06-30",
 ) -> None:
     """Simulate the deals of a company, to try things out."""
-    if output.suffix.lower() != ".csv":
-        raise typer.BadParameter("must end in .csv", param_hint="--output")
-    with usage("--deals, --seed, --start, --end"):
-        simulation = fn.datasets.simulate(deals, start=start, end=end, rng=seed)
-    _simulate.write_simulation(simulation, output)
-    typer.echo(f"{simulation.history!r}\nwrote {output} and {_simulate.ladder_beside(output)}")
+    from funnel.cli import _simulate
+
+    _simulate.run(output, deals=deals, seed=seed, start=start, end=end)

@@ -12,7 +12,7 @@ import attrs
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class Layout(enum.StrEnum):
@@ -50,14 +50,13 @@ _Texts = list[str] | None
 
 
 @attrs.frozen(kw_only=True)
-class Options:
+class Reading:
     """How a file is read; a field that is None is left to the library, or to what the file shows.
 
     The names are those of `funnel.io.read_history` and `funnel.io.read_deals`, where the plural
     and the mapping of each is not made of several options.
     """
 
-    file: Annotated[Path, typer.Argument(help="CSV (also gzip) or Parquet.", metavar="FILE")]
     funnel: Annotated[
         _Text,
         _reading("Ladder of stages: a JSON file, or a template.", metavar="FILE|TEMPLATE"),
@@ -114,6 +113,19 @@ class Options:
         _Text, _reading("Last day of the record; that of the last row.", metavar="DATE")
     ] = None
     strict: Annotated[bool, _reading("Accept no findings.", "--strict")] = False
+
+
+@attrs.frozen(kw_only=True)
+class Options(Reading):
+    """A file, and how it is read."""
+
+    file: Annotated[Path, typer.Argument(help="CSV (also gzip) or Parquet.", metavar="FILE")]
+
+
+def listed(texts: Iterable[str] | None) -> tuple[str, ...]:
+    """Return names that are given one by one, or with commas between them."""
+    names = (name.strip() for text in texts or () for name in text.split(","))
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def takes_options(command: Callable[[Any], None]) -> Callable[..., None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from funnel._display import text_table
@@ -19,8 +20,17 @@ if TYPE_CHECKING:
 
 
 def to_json(value: object) -> str:
-    """Return JSON text; letters of every script stay readable."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)
+    """Return JSON text; letters of every script stay readable, and what is infinite is null."""
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, indent=2)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a value as JSON can hold it."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def to_csv(columns: Mapping[str, np.ndarray[Any, Any]]) -> str:

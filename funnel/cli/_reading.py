@@ -17,9 +17,10 @@ from funnel.cli._talk import note, usage
 from funnel.errors import did_you_mean
 from funnel.io._dates import Clock
 from funnel.io._source import open_source
+from funnel.models import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from funnel.io import Preset
     from funnel.stages import Funnel
@@ -54,6 +55,32 @@ def read(options: Options, by: Sequence[str] = ()) -> History:
     keywords["funnel"] = funnel or _drafted(options, keywords, layout)
     reader = io.read_deals if layout is Layout.DEALS else io.read_history
     return reader(options.file, strict=options.strict, **keywords)
+
+
+def read_known(options: Options, by: Sequence[str] = (), as_of: str | None = None) -> History:
+    """Read a file as it was known at the end of a day; findings are counted on stderr."""
+    history = read(options, by)
+    if len(history.findings):
+        note(
+            f"findings, of what was repaired, left out or doubtful: {len(history.findings):,}; "
+            "`funnel check` with the same options lists them"
+        )
+    return history if as_of is None else history.until(as_of)
+
+
+def check_days(given: Mapping[str, str | None]) -> None:
+    """Refuse options that are no dates, whatever the file holds."""
+    for option, text in given.items():
+        if text is not None:
+            with usage(option):
+                to_day(text)
+
+
+def check_models(option: str, names: Iterable[str]) -> None:
+    """Refuse names that no model has."""
+    with usage(option):
+        for name in names:
+            registry.origin(name)
 
 
 def _layout(options: Options) -> Layout:
@@ -100,10 +127,8 @@ def _keywords(options: Options, layout: Layout) -> dict[str, Any]:
 
 def _check(given: dict[str, Any]) -> None:
     """Refuse values that are wrong whatever the file holds."""
-    for name in ("observed_from", "observed_until"):
-        if name in given:
-            with usage(_headers.option(name)):
-                to_day(given[name], name=name)
+    names = ("observed_from", "observed_until")
+    check_days({_headers.option(name): given.get(name) for name in names})
     if len(given.get("delimiter", ",")) != 1:
         raise typer.BadParameter("must be one character", param_hint="--delimiter")
     try:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from funnel.cli._talk import usage
+from funnel.datasets import simulate as simulated
 from funnel.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -12,6 +16,16 @@ if TYPE_CHECKING:
     import numpy as np
 
     from funnel.datasets import Simulation
+
+
+def run(output: Path, *, deals: int, seed: int, start: str, end: str) -> None:
+    """Simulate, write and say where."""
+    if output.suffix.lower() != ".csv":
+        raise typer.BadParameter("must end in .csv", param_hint="--output")
+    with usage("--deals, --seed, --start, --end"):
+        simulation = simulated(deals, start=start, end=end, rng=seed)
+    write_simulation(simulation, output)
+    typer.echo(f"{simulation.history!r}\nwrote {output} and {ladder_beside(output)}")
 
 
 def ladder_beside(log: Path) -> Path:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from funnel._results import Columns, ResultTable
 from funnel.kernels.labels import texts
+from funnel.results import Columns, ResultTable
 
 if TYPE_CHECKING:
     from funnel.typing import FloatArray

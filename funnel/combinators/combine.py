@@ -83,8 +83,8 @@ class Blend:
     Examples
     --------
     >>> import funnel as fn
-    >>> history = fn.datasets.simulate(500, rng=1).history
-    >>> blend = Blend(("semi-markov", "win-rate"))
+    >>> history = fn.datasets.simulate(200, rng=1).history
+    >>> blend = Blend(("semi-markov", "win-rate"), windows=4)
     >>> choice = blend.fit(history).choice(fn.Horizon.months("2026-07-01", 1))
     >>> round(float(choice.weight.sum()), 6), len(choice.model)
     (1.0, 2)
@@ -143,8 +143,8 @@ class Calibrated:
     Examples
     --------
     >>> import funnel as fn
-    >>> history = fn.datasets.simulate(500, rng=1).history
-    >>> outlook = Calibrated("semi-markov").fit(history).forecast(
+    >>> history = fn.datasets.simulate(200, rng=1).history
+    >>> outlook = Calibrated("win-rate", windows=4).fit(history).forecast(
     ...     history.snapshot(), fn.Horizon.months("2026-07-01", 1)
     ... )
     >>> outlook.model
@@ -197,11 +197,11 @@ class Auto:
     Examples
     --------
     >>> import funnel as fn
-    >>> history = fn.datasets.simulate(500, rng=1).history
-    >>> fitted = Auto().fit(history)
-    >>> choice = fitted.choice(fn.Horizon.months("2026-07-01", 1))
+    >>> history = fn.testing.fixtures.history(deals=160)
+    >>> fitted = Auto(windows=4).fit(history)
+    >>> choice = fitted.choice(fn.Horizon.months("2025-07-01", 1))
     >>> choice.model[0], choice.windows
-    ('semi-markov', 16)
+    ('semi-markov', 4)
     """
 
     arrivals: Arrivals | None = attrs.field(factory=Arrivals, kw_only=True)

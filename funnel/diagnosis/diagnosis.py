@@ -8,13 +8,13 @@ import attrs
 import numpy as np
 
 from funnel._display import percent
-from funnel._results import ResultTable
 from funnel.diagnosis import _intervals, _wording
 from funnel.diagnosis._measured import Measured, of_history, of_pipeline
 from funnel.errors import ValidationError
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.metrics._groups import check_level
+from funnel.results import ResultTable
 from funnel.tables import History, Pipeline
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.errors import InsufficientDataError, ValidationError, did_you_mean
 from funnel.kernels.labels import texts
 from funnel.metrics.conversion import conversion
 from funnel.metrics.durations import stage_durations
+from funnel.results import ResultTable
 from funnel.stages import Funnel
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.errors import ValidationError
 from funnel.kernels.labels import texts
+from funnel.results import ResultTable
 from funnel.stages import Outcome
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ import attrs
 import numpy as np
 
 from funnel._display import money
-from funnel._results import ResultTable
 from funnel.calendars import to_date
 from funnel.errors import ValidationError, did_you_mean
 from funnel.forecasting._bridge_causes import BAR, BARS
 from funnel.forecasting._bridge_steps import MINOR, Moves
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
+from funnel.results import ResultTable
 
 if TYPE_CHECKING:
     from funnel.calendars import Horizon

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from funnel.forecasting.dependence import Shock
+from funnel.models._cells import gathered
 from funnel.models.base import HasCells
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ def parameter_shock(model: HasDraw, deals: Pipeline, last: int, amount: FloatArr
     if day <= deals.as_of or not len(deals):
         return None
     dates = np.array([day]).astype("datetime64[D]")
-    rows, weight = _sample(amount * _chance(model, deals, dates))
+    chance = _chance(model, deals, dates)
+    rows, weight = _sample(amount * chance)
     if not len(rows):
         return None
     some, rng = deals.select(rows), np.random.default_rng(SEED)
-    ratio = weight / _chance(model, some, dates)
+    ratio = weight / chance[rows]
     drawn = [float(ratio @ _chance(model.draw(rng), some, dates)) for _ in range(DRAWS)]
     spread = float(np.std(drawn, ddof=1))
     return Shock(min(spread / float(weight.sum()), 1.0), df=DRAWS - 1)
@@ -64,8 +66,4 @@ def _chance(model: FittedModel, deals: Pipeline, dates: DateArray) -> FloatArray
     """Return the chance to be won by one date, (n,); by cell where the model has cells."""
     if not isinstance(model, HasCells):
         return model.win_curve(deals, dates)[:, 0]
-    cells, place = np.unique(model.cells(deals), return_inverse=True)
-    chance = np.zeros(len(cells))
-    there = cells >= 0
-    chance[there] = model.cell_curves(cells[there], deals.as_of, dates)[:, 0]
-    return chance[place]
+    return gathered(model, deals, dates)[:, 0]

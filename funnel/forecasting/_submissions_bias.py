@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.errors import InsufficientDataError, ValidationError, did_you_mean
 from funnel.forecasting import _submissions_rows as rows_
 from funnel.forecasting._submissions_past import (
@@ -21,6 +20,7 @@ from funnel.forecasting._submissions_past import (
 )
 from funnel.forecasting._submissions_ratios import log_ratios, shrunk
 from funnel.kernels.labels import factorize, texts
+from funnel.results import ResultTable
 from funnel.summary import summarize
 
 if TYPE_CHECKING:

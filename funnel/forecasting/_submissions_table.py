@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_date, to_dates, to_day
 from funnel.errors import UnknownColumnError, ValidationError
 from funnel.forecasting import _submissions_rows as rows_
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
+from funnel.results import ResultTable
 from funnel.stages import ForecastCategory
 from funnel.tables import Findings
 

@@ -8,11 +8,11 @@ import attrs
 import numpy as np
 
 from funnel._display import html_table, money, percent, text_table
-from funnel._results import ResultTable
 from funnel.calendars import to_date
 from funnel.errors import ValidationError
 from funnel.forecasting._rows import PARTS
 from funnel.kernels.labels import texts
+from funnel.results import ResultTable
 from funnel.stages import ForecastCategory
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT", "forecast", "resolve"]
 
-DEFAULT = "semi-markov"
+DEFAULT = "auto"
 """The forecaster used where none is named."""
 
 
@@ -109,5 +109,5 @@ def forecast(
         "source",
         "must be a History, or a Pipeline with a fitted forecaster",
         type(source).__name__,
-        "Fit the forecaster on a History first: forecaster.fit(history).",
+        "Fit the forecaster on a History first: forecaster.fit(history). 'textbook' needs none.",
     )

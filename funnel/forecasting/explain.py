@@ -9,12 +9,12 @@ import attrs
 import numpy as np
 
 from funnel._display import money, percent
-from funnel._results import ResultTable
 from funnel.calendars import Horizon, to_date, to_day
 from funnel.errors import ValidationError, did_you_mean
 from funnel.forecasting._stacks import stacked
 from funnel.forecasting.deals import FittedDealForecaster
 from funnel.kernels.labels import texts
+from funnel.results import ResultTable
 from funnel.stages import Outcome
 from funnel.typing import NO_DAY
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_dates, to_day
 from funnel.errors import ValidationError
 from funnel.forecasting import _submissions_rows as rows_
@@ -15,6 +14,7 @@ from funnel.forecasting._override_layers import Statement, layered
 from funnel.forecasting.base import FittedForecaster, Forecaster
 from funnel.kernels.arrays import frozen
 from funnel.models import StageModel
+from funnel.results import ResultTable
 from funnel.tables import Findings
 
 if TYPE_CHECKING:

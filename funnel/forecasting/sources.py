@@ -8,13 +8,13 @@ import attrs
 import numpy as np
 
 from funnel._display import money, percent
-from funnel._results import ResultTable
 from funnel.forecasting._joint import whole as whole_number
 from funnel.forecasting._laws import enough_states, given
 from funnel.forecasting._moments import amount_moments, variance
 from funnel.forecasting._rows import BOOKED, PARTS
 from funnel.kernels import compound
 from funnel.kernels.labels import texts
+from funnel.results import ResultTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,19 +2,26 @@
 
 `hazards[s, t, u]` is the chance that a deal which is in state s at the start of its day of age u
 moves to target t on that day. Moving on day u means to enter the target at age 0 on the same day,
-where it may move again: same-day chains are summed by the inverse of I - F(0).
+where it may move again: same-day chains are summed by the inverse of I - F(0). Beyond the grid the
+last hazards hold.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 if TYPE_CHECKING:
-    from funnel.typing import FloatArray, IntArray
+    from funnel.typing import BoolArray, ComplexArray, FloatArray, IntArray
 
-__all__ = ["conditional_wins", "densities", "fresh_wins", "residual"]
+__all__ = ["average_wins", "conditional_wins", "densities", "fresh_wins", "residual"]
+
+BLOCK = 64  # days that are solved one by one; what is longer ago comes by FFT, once a block
+DEEP = math.log(300.0)  # a block of ages ends where so few are left: sums are divided by the share
+SHORT = 256  # smallest transform of a block of ages
 
 
 def densities(hazards: FloatArray) -> FloatArray:
@@ -30,12 +37,74 @@ def residual(hazards: FloatArray, ages: IntArray, weights: FloatArray, days: int
     `weights` say how likely each age at the resumption is. The day of the resumption is no further
     day of age; the last hazard is carried on beyond the oldest age.
     """
-    last = hazards.shape[1] - 1
     found = np.zeros((len(hazards), days))
-    for age, weight in zip(ages.tolist(), weights.tolist(), strict=True):
-        path = hazards[:, np.minimum(age + np.arange(1, days), last)]
-        found[:, 1:] += weight * densities(path[None])[0]
+    if days <= 1 or not len(ages):
+        return found
+    used = np.flatnonzero(hazards.any(axis=1))
+    length = _fast(max(2 * days, SHORT))
+    paths = _paths(hazards, used, length)
+    resumed = np.minimum(ages, hazards.shape[1] - 1)
+    starts = _starts(paths[0], resumed, length - days)
+    if len(ages) * days <= 8 * len(starts) * length:
+        rates, alive = _windows(paths, resumed, days - 1)
+        alive *= weights[:, None]
+        for target, rate in zip(used.tolist(), rates, strict=True):
+            found[target, 1:] = np.einsum("au,au->u", rate[resumed + 1], alive)
+        return found
+    rates, alive = _windows(paths, starts, length)
+    block, day = _positions(starts, resumed)
+    share = np.zeros((len(starts), length))
+    np.add.at(share, (block, day), weights / alive[block, day])
+    leaving = np.fft.rfft(rates[:, starts + 1] * alive)
+    product = np.einsum("jbw,bw->jw", leaving, np.fft.rfft(share).conj())
+    found[used, 1:] = np.fft.irfft(product, length)[:, : days - 1]
     return found
+
+
+def _paths(hazards: FloatArray, used: IntArray, days: int) -> FloatArray:
+    """(t, d), (u,), () -> (1 + u, d + days): chance to stay, and to move to each target used.
+
+    The last day of age is carried on.
+    """
+    ages = hazards.shape[1]
+    found = np.empty((1 + len(used), ages + days))
+    np.subtract(1.0, hazards.sum(axis=0), out=found[0, :ages])
+    found[1:, :ages] = hazards[used]
+    found[:, ages:] = found[:, ages - 1, None]
+    return found
+
+
+def _windows(paths: FloatArray, ages: IntArray, days: int) -> tuple[FloatArray, FloatArray]:
+    """(1 + u, l), (a,), () -> (u, l - days + 1, days), (a, days): next days of age.
+
+    The chances to move on each of the days from any first one on (a view), and the chance to be
+    there before each of those that follow `ages`: 1 on the first.
+    """
+    windows = sliding_window_view(paths, days, axis=1)
+    alive = np.ones((len(ages), days))
+    np.cumprod(windows[0, ages + 1, :-1], axis=1, out=alive[:, 1:])
+    return windows[1:], alive
+
+
+def _starts(stay: FloatArray, ages: IntArray, width: int) -> IntArray:
+    """(l,), (a,), () -> (b,): first ages of blocks, within which 1 in 300 deals are left at least.
+
+    A block is at most `width` ages wide.
+    """
+    fallen = -np.cumsum(np.log(np.maximum(stay, np.finfo(np.float64).tiny)))
+    found, place = [], 0
+    while place < len(ages):
+        first = int(ages[place])
+        deep = int(fallen.searchsorted(fallen[first] + DEEP))
+        found.append(first)
+        place = max(int(ages.searchsorted(min(deep, first + width))), place + 1)
+    return np.array(found)
+
+
+def _positions(starts: IntArray, ages: IntArray) -> tuple[IntArray, IntArray]:
+    """(b,), (a,) -> (a,), (a,): the block of each age, and the days since its start."""
+    block = np.searchsorted(starts, ages, side="right") - 1
+    return block, ages - starts[block]
 
 
 def fresh_wins(moves: FloatArray, wins: FloatArray) -> FloatArray:
@@ -46,29 +115,54 @@ def fresh_wins(moves: FloatArray, wins: FloatArray) -> FloatArray:
     doi:10.1214/aoms/1177704864).
     """
     states, _, days = moves.shape
+    if not states:
+        return np.zeros((0, days))
     chain = np.linalg.inv(np.eye(states) - moves[:, :, 0])
-    direct = np.cumsum(wins, axis=1)
     # f(u) side by side, and W newest first: each day is then one contiguous matrix-vector product.
-    lagged = np.ascontiguousarray(moves[:, :, 1:].transpose(0, 2, 1)).reshape(states, -1)
-    newest_first = np.zeros((days, states))
-    for day in range(days):
-        past = newest_first[days - day :].reshape(-1)
-        found = chain @ (direct[:, day] + lagged[:, : len(past)] @ past)
-        newest_first[days - 1 - day] = found
-    return newest_first[::-1].T
+    near = chain @ moves[:, :, 1 : min(days, BLOCK)].transpose(2, 0, 1)
+    lagged = np.ascontiguousarray(near.transpose(1, 0, 2)).reshape(states, -1)
+    found = np.cumsum(wins, axis=1)
+    length = _fast(days)
+    spectrum = _spectrum(moves if days > BLOCK else moves[:0], length)
+    for begin in range(0, days, BLOCK):
+        some = slice(begin, min(begin + BLOCK, days))
+        if begin:
+            past = np.fft.rfft(found[:, :begin], length).T
+            after = (spectrum @ past[:, :, None])[:, :, 0]
+            found[:, some] += np.fft.irfft(after, length, axis=0)[some].T
+        newest_first = np.ascontiguousarray((chain @ found[:, some]).T[::-1]).reshape(-1)
+        for day in range(len(newest_first) - states, 0, -states):
+            past_days = newest_first[day:]
+            newest_first[day - states : day] += lagged[:, : len(past_days)] @ past_days
+        found[:, some] = newest_first.reshape(-1, states)[::-1].T
+    return found
+
+
+def _spectrum(moves: FloatArray, length: int) -> ComplexArray:
+    """(s, s, d), () -> (w, s, s): transforms of the departures; most states lead to few others."""
+    found = np.zeros((length // 2 + 1, *moves.shape[:2]), dtype=np.complex128)
+    origin, target = np.nonzero(moves.any(axis=2))
+    found[:, origin, target] = np.fft.rfft(moves[origin, target], length).T
+    return found
+
+
+def _fast(length: int) -> int:
+    """Return a number >= `length` for which transforms are fast: 2, 3 or 5 times a power of 2."""
+    return min(base << max(math.ceil(math.log2(length / base)), 0) for base in (2, 3, 5))
+
+
+# -- given the age reached -------------------------------------------------------------------------
 
 
 def conditional_wins(
-    hazards: FloatArray, won: int, fresh: FloatArray, ages: IntArray, ahead: IntArray
+    hazards: FloatArray, won: int, fresh: FloatArray, cells: IntArray, ahead: IntArray
 ) -> FloatArray:
-    """(s, t, d), (), (f, h + 1), (a,), (k,) -> (a, s, k): chance to win, given the age reached.
+    """(s, t, d), (), (f, h + 1), (2, c), (k,) -> (c, k): chance to win, given the age reached.
 
-    For deals that have survived their day of age `ages` (ascending), so that the next day is that
-    of age + 1. Backward in age, without dividing by a survival that may be tiny::
+    For deals that have survived their day of age a, so that the next day is that of age a + 1. With
+    ``f(a, u)`` the chance to leave u days later to a target, and W0 what follows from there::
 
-        W(a, h) = h_won(a+1) + sum_j h_j(a+1) W0_j(h-1) + (1 - h(a+1)) W(a+1, h-1)
-
-    Beyond the grid the last hazards hold.
+        W(a, h) = F_won(a, h) + sum over j, u <= h of f_j(a, u) W0_j(h - u)
 
     Parameters
     ----------
@@ -76,31 +170,100 @@ def conditional_wins(
         The first f targets go on from there, in the order of `fresh`; `won` is that of winning.
     fresh : (f, h + 1)
         From `fresh_wins`, for the f targets.
-    ages, ahead : (a,), (k,) int
-        Ages and days ahead that are asked for, ``ahead <= h``.
+    cells : (2, c) int
+        State and age of each, in ascending order.
+    ahead : (k,) int
+        Days ahead that are asked for, ``ahead <= h``.
+
+    Notes
+    -----
+    Few ages of a state are summed one by one. Many are one correlation by FFT for each block of
+    ages, divided by the share of deals that reaches each age: a block ends where the share gets
+    small, so that the error stays at some 1e-14.
     """
-    states, _, days = hazards.shape
-    onward, length = fresh.shape
-
-    def step(age: int, later: FloatArray) -> FloatArray:
-        """Go back by one day of age: (s, h + 1) -> (s, h + 1)."""
-        rates = hazards[:, :, min(age + 1, days - 1)]
-        found = np.zeros_like(later)
-        found[:, 1:] = rates[:, :onward] @ fresh[:, :-1] + rates[:, won, None]
-        found[:, 1:] += (1.0 - rates.sum(axis=1))[:, None] * later[:, :-1]
+    k, days = len(ahead), int(ahead.max(initial=0))
+    found = np.zeros((cells.shape[1], k))
+    if not days or not found.size:
         return found
+    states, first = np.unique(cells[0], return_index=True)
+    ends = [*first[1:].tolist(), len(found)]
+    moves = np.asarray(hazards.any(axis=2))
+    used, later = _later(moves[states].any(axis=0), won, fresh, days)
+    lags = days - ahead
+    length = _fast(max(2 * days, SHORT))
+    spectrum = None
+    for state, begin, end in zip(states.tolist(), first.tolist(), ends, strict=True):
+        ages = np.minimum(cells[1, begin:end], hazards.shape[2] - 1)
+        own = np.flatnonzero(moves[state, used])
+        paths = _paths(hazards[state], used[own], length)
+        starts = _starts(paths[0], ages, length - days + 1)
+        if _are_few((len(ages), days), (len(starts), length), len(own), k):
+            found[begin:end] = _one_by_one(paths, ages, later[own], lags)
+            continue
+        if spectrum is None:
+            spectrum = np.fft.rfft(later[:, lags], length).conj()
+        found[begin:end] = _in_blocks(paths, ages, starts, [spectrum[target] for target in own])
+    return found
 
-    current = np.zeros((states, length))
-    for _ in range(length - 1):  # beyond the grid the age does not matter any more
-        current = step(days, current)
-    wanted = np.minimum(ages, days - 1)
-    answer = np.empty((len(ages), states, len(ahead)))
-    row = len(ages) - 1
-    for age in range(days - 1, -1, -1):
-        if row < 0:
-            break
-        current = step(age, current)
-        while row >= 0 and wanted[row] == age:
-            answer[row] = current[:, ahead]
-            row -= 1
-    return answer
+
+def average_wins(
+    hazards: FloatArray, won: int, fresh: FloatArray, weights: FloatArray, ahead: IntArray
+) -> FloatArray:
+    """(t, d), (), (f, h + 1), (d,), (k,) -> (k,): chance to win, age a having the weight of a.
+
+    As `conditional_wins`, for deals in one state whose age is not known.
+    """
+    days = int(ahead.max(initial=0))
+    if not days:
+        return np.zeros(len(ahead))
+    used, later = _later(np.asarray(hazards.any(axis=1)), won, fresh, days)
+    ages = np.flatnonzero(weights)
+    leaving = residual(hazards, ages, weights[ages], days + 1)[used, 1:]
+    return np.asarray(np.einsum("tu,tku->k", leaving, later[:, days - ahead]))
+
+
+def _later(moves: BoolArray, won: int, fresh: FloatArray, days: int) -> tuple[IntArray, FloatArray]:
+    """(t,), (), (f, h' + 1), () -> (u,), (u, h + 1, h): the targets used, and what follows there.
+
+    Of the targets that there are `moves` to, those from which deals may win. Element (j, i, u) is
+    the chance to win within the first h - i of h days, having moved to target j on day 1 + u. It is
+    a view of far fewer numbers.
+    """
+    after = np.zeros((len(moves), 2 * days))
+    after[: len(fresh), :days] = fresh[:, :days][:, ::-1]
+    after[won, :days] = 1.0
+    used = np.flatnonzero(moves & after.any(axis=1))
+    return used, sliding_window_view(after[used], days, axis=1)
+
+
+def _are_few(ages: tuple[int, int], blocks: tuple[int, int], targets: int, dates: int) -> bool:
+    """Tell whether ages x days one by one cost less than blocks x length of the transforms."""
+    # In fifths of a nanosecond: products of real numbers; transforms, and complex products.
+    one_by_one = math.prod(ages) * targets * (10 + dates)
+    transforms = math.prod(blocks) * (40 * (targets + dates) + 5 * targets * dates)
+    return one_by_one <= transforms
+
+
+def _one_by_one(paths: FloatArray, ages: IntArray, later: FloatArray, lags: IntArray) -> FloatArray:
+    """(1 + j, l), (a,), (j, h + 1, h), (k,) -> (a, k): chances to win, by age."""
+    rates, alive = _windows(paths, ages, later.shape[2])
+    found = np.zeros((len(ages), len(lags)))
+    for rate, follows in zip(rates, later, strict=True):
+        found += (rate[ages + 1] * alive) @ follows[lags].T
+    return found
+
+
+def _in_blocks(
+    paths: FloatArray, ages: IntArray, starts: IntArray, spectrum: list[ComplexArray]
+) -> FloatArray:
+    """(1 + j, l), (a,), (b,), j x (k, w) -> (a, k): chances to win, by age."""
+    k, half = spectrum[0].shape
+    length = 2 * (half - 1)
+    rates, alive = _windows(paths, starts, length)
+    leaving = np.fft.rfft(rates[:, starts + 1] * alive)
+    product = np.zeros((len(starts), k, half), dtype=np.complex128)
+    for left, follows in zip(leaving, spectrum, strict=True):
+        product += left[:, None] * follows
+    block, day = _positions(starts, ages)
+    won = np.fft.irfft(product, length)[block, :, day]
+    return np.asarray(won / alive[block, day][:, None])

@@ -17,7 +17,7 @@ from funnel.kernels import renewal
 if TYPE_CHECKING:
     from funnel.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["fresh_wins", "intensities", "moves_ahead", "scaled", "sojourn_wins"]
+__all__ = ["intensities", "moves_ahead", "scaled", "sojourn_wins"]
 
 CERTAIN = 1.0 - 1e-9  # a chance to leave above this is taken for this: intensities are finite
 
@@ -65,17 +65,6 @@ def moves_ahead(
     visits = np.linalg.inv(np.eye(states) - goes[:, : len(landing)] @ lands)
     now = np.where(counted, spent[:, :, 0], 0.0).sum(axis=1)
     return visits, now, np.where(counted, goes, 0.0).sum(axis=1) - now
-
-
-def fresh_wins(moves: FloatArray, wins: FloatArray) -> FloatArray:
-    """(s, s, d), (s, d) -> (s, d): `renewal.fresh_wins` of the states that moves lead to, else 0.
-
-    The work grows with the square of the states, and many classes of visits are never seen.
-    """
-    kept = np.flatnonzero(moves.any(axis=(0, 2)))
-    found = np.zeros(wins.shape)
-    found[kept] = renewal.fresh_wins(moves[np.ix_(kept, kept)], wins[kept])
-    return found
 
 
 def sojourn_wins(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_date, to_dates
 from funnel.errors import SchemaMismatchError, ValidationError
 from funnel.kernels.labels import texts
@@ -15,6 +14,7 @@ from funnel.metrics._ages import ratio
 from funnel.metrics._attainment_rows import PeriodAmounts, listed
 from funnel.metrics._attainment_sums import CellSums, currencies
 from funnel.metrics._journeys import lives
+from funnel.results import ResultTable
 from funnel.stages import Outcome
 
 if TYPE_CHECKING:

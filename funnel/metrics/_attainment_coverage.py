@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_date
 from funnel.errors import ValidationError
 from funnel.kernels.labels import texts
 from funnel.metrics._ages import ratio, wilson
+from funnel.results import ResultTable
 from funnel.stages import Outcome
 
 if TYPE_CHECKING:

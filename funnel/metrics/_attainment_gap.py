@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.errors import ValidationError
 from funnel.kernels.labels import texts
 from funnel.metrics._lmdi import FACTORS, decompose, product
+from funnel.results import ResultTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

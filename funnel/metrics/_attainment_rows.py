@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_date, to_dates, to_day, to_days
 from funnel.errors import (
     SchemaMismatchError,
@@ -20,6 +19,7 @@ from funnel.errors import (
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import factorize, texts
 from funnel.metrics._attainment_sums import require_one
+from funnel.results import ResultTable
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:

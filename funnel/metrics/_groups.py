@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import Calendar, Horizon, Unit, to_date, to_day, to_days
 from funnel.errors import SchemaMismatchError, ValidationError
 from funnel.kernels.labels import texts
+from funnel.results import ResultTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_date
 from funnel.metrics._ages import ratio, wilson
+from funnel.results import ResultTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

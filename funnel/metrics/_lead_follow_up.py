@@ -264,7 +264,7 @@ def follow_up(
 
     See Also
     --------
-    leak_rate : Prospects that were contacted and never recorded.
+    funnel.metrics.leads.leak_rate : Prospects that were contacted and never recorded.
 
     Examples
     --------

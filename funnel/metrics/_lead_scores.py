@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_date, to_dates
 from funnel.errors import ValidationError, did_you_mean
 from funnel.kernels.labels import texts
+from funnel.results import ResultTable
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:

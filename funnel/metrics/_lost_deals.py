@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_date, to_dates, to_day
 from funnel.errors import ValidationError
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.metrics._watch_base import find_column
+from funnel.results import ResultTable
 from funnel.stages import Outcome
 from funnel.tables._past import observed_day
 from funnel.typing import NO_DAY

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.errors import ValidationError
 from funnel.kernels import calibration
 from funnel.kernels.arrays import frozen
 from funnel.metrics import _score_checks as _checks
+from funnel.results import ResultTable
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.errors import InsufficientDataError, ValidationError
 from funnel.kernels import bootstrap
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.metrics import _score_checks as _checks
+from funnel.results import ResultTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,13 +8,13 @@ import attrs
 import numpy as np
 
 from funnel._display import percent
-from funnel._results import ResultTable
 from funnel.calendars import to_date
 from funnel.errors import ValidationError
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import factorize, texts
 from funnel.metrics._lost_deals import group_columns
 from funnel.metrics._weights import checked_chances
+from funnel.results import ResultTable
 from funnel.stages import Outcome
 
 if TYPE_CHECKING:

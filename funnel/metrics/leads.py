@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.errors import ValidationError
 from funnel.kernels.labels import texts
 from funnel.metrics._ages import ratio, wilson
@@ -30,6 +29,7 @@ from funnel.metrics._lead_scores import (
     ValuePoints,
 )
 from funnel.metrics._win_rates import summarize_win_rates
+from funnel.results import ResultTable
 from funnel.stages import Outcome
 from funnel.summary import summarize
 
@@ -298,7 +298,7 @@ def leak_rate(
 
     See Also
     --------
-    follow_up : Leads on record that nobody followed up in time.
+    funnel.metrics.follow_up : Leads on record that nobody followed up in time.
 
     Examples
     --------

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_date
 from funnel.errors import ValidationError
 from funnel.kernels.arrays import frozen
@@ -43,6 +42,7 @@ from funnel.metrics._watch_rules import (
     Unchanged,
 )
 from funnel.metrics._weights import deal_chances
+from funnel.results import ResultTable
 from funnel.tables import History
 
 if TYPE_CHECKING:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from funnel.tables import Pipeline
     from funnel.typing import FloatArray, IntArray
 
-__all__ = ["ages_in_state", "cell_wins", "fresh_wins"]
+__all__ = ["ages_in_state", "cell_wins", "entry_wins", "fresh_wins"]
+
+NOISE = 1e-12  # transforms leave some 1e-14 of what cannot happen: below this, nothing can
 
 
 def ages_in_state(pipeline: Pipeline) -> IntArray:
@@ -29,21 +31,35 @@ def ages_in_state(pipeline: Pipeline) -> IntArray:
 def fresh_wins(
     layout: Layout, hazards: FloatArray, resumed: FloatArray, horizon: int
 ) -> FloatArray:
-    """Chance to have won within each number of days after entering or resuming a state."""
-    days = horizon + 1
-    shared = min(days, hazards.shape[2])
-    padded = np.concatenate(
-        (hazards[:, :, :shared], np.repeat(hazards[:, :, -1:], days - shared, axis=2)),
-        axis=2,
-    )
-    departures = renewal.densities(padded)
-    back = np.zeros((layout.stages, layout.targets, days))
-    for stage in np.flatnonzero(resumed.sum(axis=1) > 0).tolist():
-        ages = np.flatnonzero(resumed[stage])
-        weights = resumed[stage, ages]
-        back[stage] = renewal.residual(hazards[stage * CLASSES], ages, weights, days)
-    both = np.concatenate((departures, back))
-    return renewal.fresh_wins(both[:, : len(both)], both[:, layout.won])
+    """Chance to have won within each number of days after entering or resuming a state.
+
+    (s, t, d), (stages, d), () -> (s + stages, horizon + 1); 0 for what no move leads to.
+    """
+    used = np.flatnonzero(hazards.any(axis=(0, 2)))
+    used = np.union1d(used, layout.won)
+    onward = used[used < layout.won]
+    entered = onward[onward < layout.states]
+    stages = onward[len(entered) :] - layout.resumed
+    grid = np.minimum(np.arange(horizon + 1), hazards.shape[2] - 1)
+    homes = hazards[stages * CLASSES][:, used]
+    found = np.zeros((layout.won, horizon + 1))
+    found[onward] = entry_wins(hazards[np.ix_(entered, used, grid)], homes, resumed[stages])
+    return found
+
+
+def entry_wins(entered: FloatArray, homes: FloatArray, resumed: FloatArray) -> FloatArray:
+    """(e, u, h + 1), (r, u, d), (r, d) -> (e + r, h + 1): chances to have won by each day.
+
+    Hazards of e states that moves lead to, and of the states in which r stages are resumed, at ages
+    distributed as `resumed`. Targets are those e and r, then won, then others.
+    """
+    states, days = len(entered) + len(homes), entered.shape[2]
+    leaving = np.empty((states, *entered.shape[1:]))
+    leaving[: len(entered)] = renewal.densities(entered)
+    for row, (hazards, share) in enumerate(zip(homes, resumed, strict=True), len(entered)):
+        ages = np.flatnonzero(share)
+        leaving[row] = renewal.residual(hazards, ages, share[ages], days)
+    return renewal.fresh_wins(leaving[:, :states], leaving[:, states])
 
 
 def cell_wins(
@@ -57,17 +73,18 @@ def cell_wins(
 ) -> FloatArray:
     """(c,), (k,) -> (c, k): chances to win by cell, ``state * (d + 1) + age``; age d is unknown.
 
-    Where the age is unknown, the chance is the mean over the ages at which deals are in the state.
+    Cells are ascending. Where the age is unknown, the chance is the mean over the ages at which
+    deals are in the state.
     """
-    days = hazards.shape[2]
-    state, age = np.divmod(cells, days + 1)
-    unknown = age == days
-    age = np.where(unknown, 0, age)
-    ages = np.arange(days) if unknown.any() else np.unique(age)
+    state, age = np.divmod(cells, hazards.shape[2] + 1)
+    unknown = age == hazards.shape[2]
     fresh = fresh_wins(layout, hazards, resumed, int(ahead.max()))
-    found = renewal.conditional_wins(hazards, layout.won, fresh, ages, ahead)
-    chances = found[np.searchsorted(ages, age), state]
-    if unknown.any():
-        weight = occupied / np.maximum(occupied.sum(axis=1, keepdims=True), 1e-300)
-        chances[unknown] = np.einsum("sd,dsk->sk", weight, found)[state[unknown]]
+    chances = np.zeros((len(cells), len(ahead)))
+    known = np.stack((state, age))[:, ~unknown]
+    chances[~unknown] = renewal.conditional_wins(hazards, layout.won, fresh, known, ahead)
+    for row in np.flatnonzero(unknown).tolist():
+        own, seen = hazards[state[row]], occupied[state[row]]
+        weight = seen / max(float(seen.sum()), 1e-300)
+        chances[row] = renewal.average_wins(own, layout.won, fresh, weight, ahead)
+    chances[chances < NOISE] = 0.0
     return np.clip(np.maximum.accumulate(chances, axis=1), 0.0, 1.0)

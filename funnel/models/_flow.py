@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_dates
 from funnel.kernels.arrays import frozen
+from funnel.results import ResultTable
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from funnel.kernels import renewal, ridge, scored
+from funnel.models._curves import entry_wins
 from funnel.models._sojourns import CLASSES, Layout
 
 if TYPE_CHECKING:
@@ -78,11 +80,15 @@ class Ahead:
     def leaving(self, state: IntArray, age: IntArray, scores: FloatArray, days: int) -> FloatArray:
         """(n,), (n,), (n, 2), () -> (n, u, days): chance to leave to each target used, by day."""
         last = self.intensity.shape[2] - 1
-        lived = np.minimum(age.astype(np.int64)[:, None] + 1 + np.arange(days), last)
-        aligned = self.intensity[:, self.used].transpose(0, 2, 1)[state[:, None], lived]
+        aligned = np.empty((len(state), len(self.used), days))
+        for own in np.unique(state).tolist():
+            rows = np.flatnonzero(state == own)
+            path = self.intensity[own, self.used][:, np.minimum(np.arange(last + 1 + days), last)]
+            reached = np.minimum(age[rows].astype(np.int64), last)
+            windows = sliding_window_view(path, days, axis=1)[:, reached + 1]
+            aligned[rows] = windows.transpose(1, 0, 2)
         multiplier = _multipliers(scores)[np.arange(len(state))[:, None], self.kind[state]]
-        hazards = scored.scaled(aligned.transpose(0, 2, 1), multiplier[:, self.used, None])
-        return renewal.densities(hazards)
+        return renewal.densities(scored.scaled(aligned, multiplier[:, self.used, None]))
 
     def nodes(self, scores: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
         """(n, 2, 2 stages) -> (v, 2), (n, o, 4), (n, o, 4): the lattice points around each path.
@@ -101,7 +107,10 @@ class Ahead:
         weights = chosen.prod(axis=3)
         # A corner without weight need not be solved: let it be the nearest one that has some.
         around = low[:, :, None] + np.where(part[:, :, None] > 0.0, corners, 0)
-        points, number = np.unique(around.reshape(-1, 2), axis=0, return_inverse=True)
+        # One number for a pair is sorted far faster than the pair.
+        least, side = around.min(initial=0), int(np.ptp(around)) + 1 if around.size else 1
+        pair, number = np.unique((around - least) @ np.array([side, 1]), return_inverse=True)
+        points = np.stack(np.divmod(pair, side), axis=1) + least
         return points, number.reshape(weights.shape), weights
 
     def _shares(self, kind: int) -> FloatArray:
@@ -119,25 +128,24 @@ class Ahead:
 
     def fresh(self, points: IntArray, days: int) -> FloatArray:
         """(v, 2), () -> (v, o, days + 1): chances to win after a move, at lattice points."""
-        found = np.zeros((len(points), len(self.onward), days + 1))
-        for number, point in enumerate(points * STEP):
-            hazards = scored.scaled(
-                self.intensity, _multipliers(point[None])[0][self.kind][:, :, None]
+        layout, onward = self.layout, self.onward
+        entered = onward[onward < layout.states]
+        stages = onward[len(entered) :] - layout.resumed
+        home = stages * CLASSES
+        # Who has just entered a state is young; who resumes a stage may be of any age.
+        young = np.minimum(np.arange(days + 1), self.intensity.shape[2] - 1)
+        first = self.intensity[np.ix_(entered, self.used, young)]
+        later = self.intensity[home][:, self.used]
+        scores = np.asarray(points * STEP, dtype=np.float64)
+        multipliers = _multipliers(scores)[:, self.kind[:, self.used]]
+        found = np.zeros((len(points), len(onward), days + 1))
+        for number, multiplier in enumerate(multipliers[..., None]):
+            found[number] = entry_wins(
+                scored.scaled(first, multiplier[entered]),
+                scored.scaled(later, multiplier[home]),
+                self.resumed[stages],
             )
-            found[number] = self._fresh(hazards, days + 1)[self.onward]
         return found
-
-    def _fresh(self, hazards: FloatArray, days: int) -> FloatArray:
-        """(s, t, d), () -> (s + stages, days): chance to win by each day from entry on."""
-        layout, last = self.layout, hazards.shape[2] - 1
-        departures = renewal.densities(hazards[:, :, np.minimum(np.arange(days), last)])
-        back = np.zeros((layout.stages, layout.targets, days))
-        for stage in np.flatnonzero(self.resumed.sum(axis=1) > 0.0).tolist():
-            ages = np.flatnonzero(self.resumed[stage])
-            weights = self.resumed[stage, ages]
-            back[stage] = renewal.residual(hazards[stage * CLASSES], ages, weights, days)
-        both = np.concatenate((departures, back))
-        return scored.fresh_wins(both[:, : len(both)], both[:, layout.won])
 
 
 def _multipliers(scores: FloatArray) -> FloatArray:

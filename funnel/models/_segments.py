@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.errors import ValidationError
 from funnel.kernels import multipliers
 from funnel.models._paths import LOSS, WIN, kinds
 from funnel.models._segment_counts import SegmentCounts, levels_of
+from funnel.results import ResultTable
 
 if TYPE_CHECKING:
     from typing import Any

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_date, to_day
 from funnel.errors import InsufficientDataError, ValidationError
 from funnel.kernels import survival
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.planning._givens import ladder
+from funnel.results import ResultTable
 from funnel.stages import Outcome
 from funnel.typing import NO_DAY
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.calendars import to_dates
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.planning._exact import to_float
+from funnel.results import ResultTable
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:

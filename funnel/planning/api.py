@@ -102,6 +102,9 @@ def plan(
     rounded down. Conversions here lead from each stage to the next: deals that skip stages must be
     counted as having passed them, as `Plan.from_actual` does.
 
+    This plan knows averages only. `plan_inflow` starts from a fitted forecaster and the pipeline:
+    it counts what exists, lets deals take the time that they take, and plans for a probability.
+
     Examples
     --------
     Fifty new deals a week, and ten reps (small projects: 10 : 6 : 3 : 2, one week a stage):

@@ -9,7 +9,6 @@ import attrs
 import numpy as np
 
 from funnel._display import money
-from funnel._results import ResultTable
 from funnel.calendars import Horizon, to_dates
 from funnel.errors import ValidationError
 from funnel.kernels.labels import texts
@@ -19,6 +18,7 @@ from funnel.planning._build import build
 from funnel.planning._exact import to_float
 from funnel.planning._tables import ActualToIdeal, PlanPeriods, PlanStages
 from funnel.planning.scenarios import Elasticities, Scenario, ScenarioTable
+from funnel.results import ResultTable
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 import attrs
 import numpy as np
 
-from funnel._results import ResultTable
 from funnel.errors import UnknownStageError, ValidationError, did_you_mean
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.planning._exact import positive, product, shown, to_float
 from funnel.planning._givens import require_time
+from funnel.results import ResultTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

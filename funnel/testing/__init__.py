@@ -6,5 +6,14 @@ without randomness; `strategies` has random ones for hypothesis, and is loaded w
 
 from funnel.testing import fixtures
 from funnel.testing.checks import CHECKS, Report, check_model, parametrize_with_checks
+from funnel.testing.forecasters import FORECASTER_CHECKS, check_forecaster
 
-__all__ = ["CHECKS", "Report", "check_model", "fixtures", "parametrize_with_checks"]
+__all__ = [
+    "CHECKS",
+    "FORECASTER_CHECKS",
+    "Report",
+    "check_forecaster",
+    "check_model",
+    "fixtures",
+    "parametrize_with_checks",
+]

@@ -26,7 +26,7 @@ import pytest
 from rich.cells import cell_len
 
 import funnel as fn
-from funnel.cli import _app, _forecast, main
+from funnel.cli import _check, _forecast, main
 from funnel.errors import SmallSampleWarning
 from funnel.models import registry
 
@@ -127,7 +127,7 @@ def test_the_commands_of_make_demo(tmp_path):
     )
     assert 0 == second.returncode
     # The simulation ends on 2026-06-30 by default, so the next quarter is the third.
-    assert b"Forecast by 'semi-markov', as of 2026-06-30, EUR" in second.stdout
+    assert b"Forecast by 'auto', as of 2026-06-30, EUR" in second.stdout
     shown = second.stdout.decode()
     assert all(f"\n{label} " in shown for label in ("2026-Q3", "2026-Q4", "2027-Q1", "2027-Q2"))
     written = json.loads((folder / "forecast.json").read_text(encoding="utf-8"))
@@ -805,7 +805,7 @@ def test_what_interrupts_a_command(run, log, monkeypatch, case):
     def broken(*_):
         raise error
 
-    monkeypatch.setattr(_app, "read", broken)
+    monkeypatch.setattr(_check, "read", broken)
     assert Done(code, "", said) == run("check", log)
 
 

@@ -16,7 +16,7 @@ from funnel.errors import (
     UnknownColumnError,
     ValidationError,
 )
-from funnel.forecasting import Amounts, FittedForecaster, ForecastDeals, Forecaster
+from funnel.forecasting import Amounts, FittedForecaster, ForecastDeals, Forecaster, api
 from funnel.forecasting._rows import PARTS
 from funnel.forecasting.amounts import amounts_of, summarize_amounts
 from funnel.models.textbook import Textbook
@@ -246,7 +246,8 @@ def test_a_model_must_not_know_more_than_its_pipeline():
 
 
 def test_one_call_takes_histories_pipelines_names_models_and_forecasters():
-    """All ways in give the same forecast."""
+    """All ways in give the same forecast; where nothing is named, it is by auto."""
+    assert "auto" == api.DEFAULT
     history = fn.datasets.simulate(300, rng=1).history
     horizon = fn.Horizon.quarters("2026-07-01", 2)
     alone = fn.DealForecaster("semi-markov", spread="independent")  # what is expected is the same
@@ -254,7 +255,6 @@ def test_one_call_takes_histories_pipelines_names_models_and_forecasters():
     assert isinstance(fitted, FittedForecaster)
     assert isinstance(fn.DealForecaster("semi-markov"), Forecaster)
     found = [
-        fn.forecast(history, horizon),
         fn.forecast(history, horizon, "semi-markov"),
         fn.forecast(history, horizon, forecaster=fn.models.get("semi-markov")),
         fn.forecast(history, horizon, alone),
@@ -272,6 +272,8 @@ def test_one_call_takes_histories_pipelines_names_models_and_forecasters():
 def test_what_cannot_be_forecast_is_said():
     """A pipeline alone, something else, and an unknown forecaster."""
     with pytest.raises(InsufficientDataError, match="or use 'textbook'"):
+        fn.forecast(pipeline(), QUARTERS, "semi-markov")
+    with pytest.raises(ValidationError, match="'textbook' needs none"):
         fn.forecast(pipeline(), QUARTERS)
     with pytest.raises(ValidationError, match="must be a History, or a Pipeline"):
         fn.forecast([1, 2], QUARTERS)

@@ -95,13 +95,107 @@ def test_the_renewal_equation_is_the_walk_through_the_days(seed):
         assert (
             pytest.approx(walk(hazards, state, 0, horizon, 3), abs=1e-9) == fresh[state, :horizon]
         )
-    ages = np.array([0, 2, 5, 40])
+    cells = np.array([(state, age) for state in range(3) for age in (0, 2, 5, 40)]).T
     ahead = np.array([0, 1, 4, 12])
-    found = renewal.conditional_wins(hazards, 3, fresh, ages, ahead)
-    for row, age in enumerate(ages):
-        for state in range(3):
-            path = [0.0, *walk(hazards, state, age + 1, horizon, 3)]
-            assert pytest.approx([path[h] for h in ahead], abs=1e-9) == found[row, state]
+    found = renewal.conditional_wins(hazards, 3, fresh, cells, ahead)
+    for (state, age), chances in zip(cells.T, found, strict=True):
+        path = [0.0, *walk(hazards, state, age + 1, horizon, 3)]
+        assert pytest.approx([path[h] for h in ahead], abs=1e-9) == chances
+
+
+def swept(hazards, won, fresh, ahead):
+    """Chances (s, d, k) backward in age, dividing by nothing: what the quick ways must agree with.
+
+    W(a, h) = h_won(a+1) + sum_j h_j(a+1) W0_j(h-1) + (1 - h(a+1)) W(a+1, h-1)
+    """
+    states, _, days = hazards.shape
+    onward, length = fresh.shape
+    current = np.zeros((states, length))
+    found = np.empty((states, days, len(ahead)))
+    for age in range(days + length, -1, -1):
+        rates = hazards[:, :, min(age + 1, days - 1)]
+        earlier = np.zeros_like(current)
+        earlier[:, 1:] = rates[:, :onward] @ fresh[:, :-1] + rates[:, won, None]
+        earlier[:, 1:] += (1.0 - rates.sum(axis=1))[:, None] * current[:, :-1]
+        current = earlier
+        if age < days:
+            found[:, age] = current[:, ahead]
+    return found
+
+
+def slow_hazards(rng, days, rate):
+    """Three states, a lost one that leads nowhere, won and removed; `rate` a day, or 1 for some."""
+    raw = rng.random((4, 6, days)) * (rng.random((4, 6, 1)) > 0.4)
+    raw[3] = 0.0
+    hazards = rate * raw / np.maximum(raw.sum(axis=1, keepdims=True), 1e-9)
+    if rate == 1.0:
+        hazards[:, :, ::3] *= 0.1
+        hazards[:2, :, :1] = 0.0
+    return hazards
+
+
+def solved(hazards, horizon):
+    """Chances to win from entry, (4, horizon + 1)."""
+    grid = np.minimum(np.arange(horizon + 1), hazards.shape[2] - 1)
+    leaving = renewal.densities(hazards[:, :, grid])
+    return renewal.fresh_wins(leaving[:, :4], leaving[:, 4])
+
+
+@pytest.mark.parametrize("rate", [0.002, 0.05, 0.4, 1.0])
+@pytest.mark.parametrize("ahead", [[7], [90], [0, 30, 60, 300], range(200)])
+@pytest.mark.parametrize("step", [1, 41, 1000])
+def test_chances_by_age_are_those_of_a_sweep_backward(rate, ahead, step):
+    """All ages by FFT, few of them one by one, certain moves, ages past the oldest: to 1e-12."""
+    hazards = slow_hazards(np.random.default_rng(7), 500, rate)
+    ahead = np.array(ahead)
+    fresh = solved(hazards, int(ahead.max()) + 5)
+    ages = np.append(np.arange(0, 500, step), 900)
+    cells = np.stack((np.repeat(np.arange(4), len(ages)), np.tile(ages, 4)))
+    found = renewal.conditional_wins(hazards, 4, fresh, cells, ahead)
+    expected = swept(hazards, 4, fresh, ahead)[cells[0], np.minimum(cells[1], 499)]
+    np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-12)
+
+
+def test_no_cells_and_no_days():
+    """Nothing asked is nothing; on the day itself nothing is won."""
+    hazards = slow_hazards(np.random.default_rng(8), 50, 0.1)
+    fresh, none = solved(hazards, 10), np.empty((2, 0), dtype=np.int64)
+    assert (0, 2) == renewal.conditional_wins(hazards, 4, fresh, none, np.array([1, 5])).shape
+    cell, today = np.array([[0], [3]]), np.array([0])
+    assert [[0.0]] == renewal.conditional_wins(hazards, 4, fresh, cell, today).tolist()
+    weights = np.full(50, 0.02)
+    assert [0.0] == renewal.average_wins(hazards[0], 4, fresh, weights, today).tolist()
+
+
+@pytest.mark.parametrize("ages", [[3, 4, 30], range(400)])
+def test_unknown_ages_have_the_mean_of_all(ages):
+    """A deal whose age is distributed has the mean of the chances of the ages."""
+    rng = np.random.default_rng(9)
+    hazards = slow_hazards(rng, 400, 0.03)
+    ahead = np.array([0, 20, 130])
+    fresh, ages = solved(hazards, 130), np.array(ages)
+    weights = np.zeros(400)
+    weights[ages] = rng.dirichlet(np.ones(len(ages)))
+    expected = weights @ swept(hazards, 4, fresh, ahead)[1]
+    found = renewal.average_wins(hazards[1], 4, fresh, weights, ahead)
+    np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("days", [1, 2, 64, 65, 200])
+def test_the_renewal_equation_holds_across_blocks(days):
+    """W(t) = F(t) + sum over u <= t of f(u) W(t - u), put in on every day."""
+    leaving = renewal.densities(slow_hazards(np.random.default_rng(10), days, 0.1))
+    moves, wins = leaving[:, :4], leaving[:, 4]
+    found = renewal.fresh_wins(moves, wins)
+    for day in range(days):
+        back = np.einsum("sju,ju->s", moves[:, :, : day + 1], found[:, day::-1])
+        direct = wins[:, : day + 1].sum(axis=1)
+        np.testing.assert_allclose(found[:, day], direct + back, rtol=0.0, atol=1e-13)
+
+
+def test_no_states_at_all():
+    """Where no move leads on there is nothing to solve."""
+    assert (0, 5) == renewal.fresh_wins(np.empty((0, 0, 5)), np.empty((0, 5))).shape
 
 
 def test_residual_departures_begin_at_the_resumed_age():
@@ -109,3 +203,25 @@ def test_residual_departures_begin_at_the_resumed_age():
     hazards = np.array([[0.0, 0.5, 0.5, 1.0]])
     found = renewal.residual(hazards, np.array([1, 3]), np.array([0.5, 0.5]), 4)
     assert pytest.approx([0.0, 0.25 + 0.5, 0.25, 0.0]) == found[0].tolist()
+
+
+def test_nothing_departs_where_nothing_is_resumed():
+    """No ages, or no day after the first: zeros."""
+    hazards, none = np.full((1, 4), 0.5), np.empty(0, dtype=np.int64)
+    assert 0.0 == renewal.residual(hazards, none, none.astype(float), 4).sum()
+    assert [[0.0]] == renewal.residual(hazards, np.array([1]), np.ones(1), 1).tolist()
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.3, 1.0])
+@pytest.mark.parametrize("days", [30, 300])
+def test_residual_departures_are_the_mean_of_those_of_each_age(rate, days):
+    """600 ages by FFT, against each age alone by products of daily chances."""
+    rng = np.random.default_rng(11)
+    hazards = slow_hazards(rng, 500, rate)[1]
+    ages, weights = np.arange(600), rng.dirichlet(np.ones(600))
+    expected = np.zeros((6, days))
+    for age, weight in zip(ages, weights, strict=True):
+        path = hazards[:, np.minimum(age + np.arange(1, days), 499)]
+        expected[:, 1:] += weight * renewal.densities(path[None])[0]
+    found = renewal.residual(hazards, ages, weights, days)
+    np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-14)

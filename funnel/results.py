@@ -18,10 +18,27 @@ Columns = dict[str, np.ndarray[Any, Any]]
 
 
 class ResultTable:
-    """A result that is a table: write `to_columns`, and it displays, travels and converts itself.
+    """A result that is a table: it displays, travels and converts itself.
 
-    A subclass names the columns that are shares (`percents`), says its `title` and `notes`, and
-    leaves out of the display (not of the frame) what is in `hidden`.
+    Every small result of the library is one: print it, let a notebook show it, or take `to_frame`,
+    `to_columns` or `to_dict`. A subclass writes `to_columns`, names the columns that are shares
+    (`percents`), and leaves out of the display (not of the frame) what is in `hidden`.
+
+    Examples
+    --------
+    >>> import attrs
+    >>> import numpy as np
+    >>> @attrs.frozen
+    ... class Rates(ResultTable):
+    ...     percents = frozenset({"rate"})
+    ...     def to_columns(self):
+    ...         return {"stage": np.array(["Qualify"], dtype=object), "rate": np.array([0.5])}
+    >>> print(Rates())
+    stage     rate
+    -------  -----
+    Qualify  50.0%
+    >>> Rates().to_dict()["rows"]
+    [{'stage': 'Qualify', 'rate': 0.5}]
     """
 
     __slots__ = ()

@@ -1,0 +1,124 @@
+"""A plan week by week, from what exists and how long deals take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+
+from funnel._display import money, percent
+from funnel.calendars import Horizon
+from funnel.cli import _output, _screen
+from funnel.cli._reading import check_models
+from funnel.cli._talk import usage
+from funnel.forecasting import DealForecaster
+from funnel.forecasting.api import resolve
+from funnel.planning import InflowPlan, plan_inflow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from funnel.cli._questions import PlanOptions
+    from funnel.planning import InflowWeeks
+    from funnel.tables import History
+    from funnel.typing import FloatArray
+
+MODEL = "semi-markov"  # follows deals from stage to stage
+MANY = 20  # weeks; more are shown by month
+PERIODS = {
+    "target": "{target}",
+    "booked": "{booked}",
+    "open": "{open}",
+    "reopened": "{reopened}",
+    "new": "{new}",
+    "expected": "{expected}",
+    "too late": "{too_late}",
+    "chance": "{probability}",
+}
+NOTES = (
+    "usual: new deals that come anyway; extra: what the plan asks for beyond them",
+    "money: what they bring within the periods; arrives: how much that is of all they ever bring",
+)
+
+
+def run(options: PlanOptions, history: History, seasonality: Sequence[Any] | None) -> None:
+    """Fit, plan and print."""
+    name = options.model or MODEL
+    check_models("--model", (name,))
+    forecaster = resolve(name)
+    if not isinstance(forecaster, DealForecaster):
+        rule = f"must be a model of deals, and {name!r} forecasts totals or several models at once"
+        raise typer.BadParameter(rule, param_hint="--model")
+    with usage("--periods"):
+        start = options.start or np.datetime64(history.observed_until + 1, "D")
+        horizon = Horizon.parse(options.periods or "4q", start)
+    found = plan_inflow(
+        options.target or 0.0,
+        forecaster.fit(history),
+        history.snapshot(),
+        horizon,
+        seasonality=seasonality,
+        confidence=options.confidence,
+    )
+    typer.echo(_output.to_json(_plain(found)) if options.as_json else _text(found))
+
+
+def _text(found: InflowPlan) -> str:
+    """Show what must enter, and where the money of each period comes from."""
+    title, notes = found._title, found._notes  # noqa: SLF001 - a table of this package
+    periods = _screen.table(
+        _screen.columns(found.periods, PERIODS, ("period",)), title="Money by period", notes=notes
+    )
+    return _screen.page([title, _weeks(found), periods])
+
+
+def _weeks(found: InflowPlan) -> str:
+    """Show the new deals of each week to come, or of each month where the weeks are many."""
+    weeks = found.weeks
+    ahead = ~weeks.too_late
+    monthly = np.count_nonzero(ahead) > MANY
+    unit, heading = ("M", "month") if monthly else ("D", "week of")
+    labels, place = np.unique(weeks.first[ahead].astype(f"datetime64[{unit}]"), return_inverse=True)
+    entries, usual, brought, ever = (
+        np.bincount(place, values[ahead], minlength=len(labels))
+        for values in (weeks.entries, weeks.usual, weeks.money, _ever(weeks))
+    )
+    with np.errstate(invalid="ignore"):
+        arrives = brought / ever
+    rows = [
+        [str(label), f"{new:,.1f}", f"{old:,.1f}", f"{new - old:+,.1f}", f"{sum_:,.0f}", percent(x)]
+        for label, new, old, sum_, x in zip(
+            labels, entries, usual, brought, arrives.tolist(), strict=True
+        )
+    ]
+    headers = [heading, "new deals", "usual", "extra", "money", "arrives"]
+    late = weeks.lost > 0.0
+    notes = list(NOTES)
+    if late.any():
+        notes.append(
+            f"too late: {money(round(float(weeks.lost.sum())))} that deals of "
+            f"{weeks.first[late][0]} to {weeks.last[late][-1]} would have had to bring; "
+            "--json has each week"
+        )
+    return _screen.table((headers, rows), title="New deals to come", notes=notes)
+
+
+def _ever(weeks: InflowWeeks) -> FloatArray:
+    """Return the money that the entries of each week bring in the end."""
+    known = weeks.arrives > 0.0
+    return np.divide(weeks.money, weeks.arrives, out=np.zeros(len(known)), where=known)
+
+
+def _plain(found: InflowPlan) -> dict[str, Any]:
+    """Return a plan as JSON types."""
+    return {
+        **found.to_dict(),
+        "target": found.target,
+        "confidence": found.confidence,
+        "probability": found.probability,
+        "expected_attainment": found.expected_attainment,
+        "new_deals": float(found.entries.sum()),
+        "usual_deals": float(found.inflow.usual.sum()),
+        "periods": found.periods.to_dict()["rows"],
+    }
