@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from funnel.forecasting import Arrivals, DealForecaster, Forecast, bridge_history
     from funnel.forecasting.api import forecast
     from funnel.opportunity import Opportunity
-    from funnel.planning import Plan, Scenario
+    from funnel.planning import InflowPlan, Plan, Scenario, plan_inflow, track
     from funnel.planning.api import plan
     from funnel.stages import ForecastCategory, Funnel, Outcome, Stage
     from funnel.tables import History, Pipeline, outcomes, spells
@@ -60,6 +60,7 @@ __all__ = [
     "Funnel",
     "History",
     "Horizon",
+    "InflowPlan",
     "Opportunity",
     "Outcome",
     "Pipeline",
@@ -85,11 +86,13 @@ __all__ = [
     "models",
     "outcomes",
     "plan",
+    "plan_inflow",
     "planning",
     "spells",
     "stages",
     "tables",
     "testing",
+    "track",
 ]
 
 _HOME = {
@@ -107,6 +110,7 @@ _HOME = {
     "Funnel": "stages",
     "History": "tables",
     "Horizon": "calendars",
+    "InflowPlan": "planning",
     "Opportunity": "opportunity",
     "Outcome": "stages",
     "Pipeline": "tables",
@@ -121,7 +125,9 @@ _HOME = {
     "forecast": "forecasting",
     "outcomes": "tables",
     "plan": "planning",
+    "plan_inflow": "planning",
     "spells": "tables",
+    "track": "planning",
 }
 """Where each name that is no module lives."""
 

@@ -126,7 +126,7 @@ def broken(rule):
         (peeks, "check_random_future"),
         (lambda *_: 1.0, "check_pickled"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", value),
 )
 def test_each_check_catches_who_breaks_its_rule(rule, check):
     """The check fails, with its rule and what was seen."""

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import funnel as fn
+from funnel import metrics as w
 from funnel.errors import PluginError, UnknownColumnError, ValidationError
 from funnel.metrics import _watch_registry as registry
-from funnel.metrics import watch as w
 from funnel.testing import fixtures
 
 NAN = float("nan")
