@@ -92,7 +92,7 @@ def forecast(
     --------
     >>> import funnel as fn
     >>> history = fn.datasets.simulate(500, rng=1).history
-    >>> outlook = fn.forecast(history, fn.Horizon.quarters("2026-07-01", 4))
+    >>> outlook = fn.forecast(history, fn.Horizon.quarters("2026-07-01", 4), "semi-markov")
     >>> outlook.horizon.labels
     ('2026-Q3', '2026-Q4', '2027-Q1', '2027-Q2')
     """

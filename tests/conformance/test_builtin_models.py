@@ -11,7 +11,7 @@ from funnel.testing import CHECKS, parametrize_with_checks
 
 BUILT_IN = [registry.get(name) for name in registry.BUILT_IN]
 STAGE_MODELS = [model for model in BUILT_IN if isinstance(model, StageModel)]
-SLOW = [model for model in STAGE_MODELS if model.name == "hazard-regression"]
+SLOW = [model for model in STAGE_MODELS if model.name in {"hazard-regression", "learned"}]
 OTHER_PARAMETERS = [Textbook(overdue_after=None, undated_after=90), WinRate(minimum=1)]
 
 

@@ -149,7 +149,7 @@ def same_whatever_happens(history, names, cut, **given):
 @pytest.mark.parametrize("window", [None, 300])
 def test_a_backtest_sees_no_future(history, window):
     """Chances and quantiles at a cutoff stay, whatever comes after it; only actuals change."""
-    names = ["win-rate", "calibrated", "run-rate"]
+    names = ["win-rate", "semi-markov", "run-rate"]
     same_whatever_happens(history, names, CUT, window=window)
 
 

@@ -123,11 +123,11 @@ def test_the_commands_of_make_demo(tmp_path):
     assert (0, b"") == (first.returncode, first.stderr)
     second = process(
         *("forecast", folder / "history.csv", "--funnel", folder / "funnel.json"),
-        *("--periods", "4q", "--output", folder),
+        *("--periods", "4q", "--output", folder, "--model", "semi-markov"),  # the default is slow
     )
     assert 0 == second.returncode
     # The simulation ends on 2026-06-30 by default, so the next quarter is the third.
-    assert b"Forecast by 'auto', as of 2026-06-30, EUR" in second.stdout
+    assert b"Forecast by 'semi-markov', as of 2026-06-30, EUR" in second.stdout
     shown = second.stdout.decode()
     assert all(f"\n{label} " in shown for label in ("2026-Q3", "2026-Q4", "2027-Q1", "2027-Q2"))
     written = json.loads((folder / "forecast.json").read_text(encoding="utf-8"))
@@ -273,7 +273,8 @@ def test_start_moves_the_periods(run, log):
 def test_the_default_model_learns(run, simulated):
     """Without --model the default of the library is fitted on the file."""
     ladder = simulated.with_name("funnel.json")
-    done = run("forecast", simulated, "--funnel", ladder, "--periods", "1q", "--json")
+    early = ("--as-of", "2023-12-31")  # the shorter the history, the faster
+    done = run("forecast", simulated, "--funnel", ladder, "--periods", "1q", "--json", *early)
     assert 0 == done.code
     assert fn.forecasting.api.DEFAULT == json.loads(done.out)["model"]
 
