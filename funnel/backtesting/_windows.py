@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from numbers import Integral
 from typing import TYPE_CHECKING, Literal
 
 import attrs
@@ -211,7 +213,7 @@ def cutoffs_before(
 
 def at_least(name: str, value: object, least: int) -> None:
     """Demand a whole number."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         rule = f"must be a whole number >= {least}"
         raise ValidationError.from_value(name, rule, value, "")
 
@@ -220,7 +222,8 @@ def tasks(
     history: History, cutoffs: Sequence[DateLike], span: Span, calendar: Calendar
 ) -> tuple[tuple[Task, ...], tuple[Dropped, ...]]:
     """Return the windows that can be scored, and the cutoffs that cannot, with reasons."""
-    if isinstance(cutoffs, str):
+    given: object = cutoffs
+    if isinstance(given, str) or not isinstance(given, Iterable):
         rule = "must be a sequence of dates"
         raise ValidationError.from_value("cutoffs", rule, cutoffs, "Put it in a list.")
     found, dropped = [], []

@@ -13,13 +13,13 @@ from funnel.backtesting.report import BacktestReport
 from funnel.calendars import Calendar
 from funnel.errors import InsufficientDataError, ValidationError
 from funnel.forecasting.api import resolve
+from funnel.tables import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from funnel.forecasting import FittedForecaster, Forecaster
-    from funnel.tables import History
     from funnel.typing import DateLike
 
 __all__ = ["BASELINES", "backtest"]
@@ -107,6 +107,9 @@ def backtest(
     """
     if window is not None:
         at_least("window", window, 1)
+    if not isinstance(history, History):
+        rule = "must be a History, which knows what happened later"
+        raise ValidationError.from_value("history", rule, type(history).__name__, "")
     labelled = _labelled(forecasters, baselines)
     columns = (by,) if isinstance(by, str) else tuple(by)
     history.snapshot().groups(columns)  # raises for a column that is not there
@@ -151,6 +154,9 @@ def _labelled(
     for name in baselines:
         if name not in found:
             found[name] = resolve(name)
+    if not found:
+        rule = "must hold at least one, where baselines are left out"
+        raise ValidationError.from_value("forecasters", rule, forecasters, "")
     return found
 
 

@@ -166,7 +166,7 @@ def _track(said: Sequence[Said], weights: FloatArray, column: int, worth: float)
         due, noise = float(moved @ amount), float((moved * (1.0 - moved)) @ amount**2)
         half = float(amount.mean()) / 2.0 if len(amount) else 1.0  # keeps the logarithm finite
         ratio = np.log((float(booked[won].sum()) + half) / (due + half)) if due > 0.0 else 0.0
-        rows.append((one.window.origin, shift, shift_var, ratio, noise / max(due, 1e-300) ** 2))
+        rows.append((one.window.origin, shift, shift_var, ratio, _relative(noise, due)))
     day, *rest = np.array(rows).T
     return _Track(day.astype(np.int64), *(np.asarray(column) for column in rest))
 
@@ -237,4 +237,9 @@ def _outlook(
     due = float(chance @ amount) + factor * float(one.new[0, column])
     noise = float((chance * (1.0 - chance)) @ amount**2) + factor**2 * float(one.new[1, column])
     booked = float(one.window.total[column]) + worth * float(one.window.unknown[column])
-    return booked, due, noise / max(due, 1e-300) ** 2
+    return booked, due, _relative(noise, due)
+
+
+def _relative(variance: float, mean: float) -> float:
+    """Return a squared coefficient of variation; 0, which nothing is learnt from, for no money."""
+    return variance / mean**2 if mean > 0.0 else 0.0

@@ -16,12 +16,46 @@ if TYPE_CHECKING:
 
     from funnel.calendars import Horizon
     from funnel.forecasting import FittedDealForecaster, Forecast, Shock
+    from funnel.models import FittedModel
     from funnel.tables import Pipeline
-    from funnel.typing import FloatArray, IntArray
+    from funnel.typing import DateArray, FloatArray, IntArray
 
-__all__ = ["FittedRepaired"]
+__all__ = ["FittedLevelled", "FittedRepaired"]
 
 BOOKED = PARTS.index("booked")
+
+
+@attrs.frozen(eq=False)
+class FittedLevelled:
+    """A fitted stage model at repaired levels.
+
+    Parameters
+    ----------
+    model : FittedModel
+    leads, levels
+        As in `FittedRepaired`.
+    """
+
+    model: FittedModel
+    leads: IntArray = attrs.field(converter=frozen)
+    levels: FloatArray = attrs.field(converter=frozen)
+
+    @property
+    def trained_until(self) -> int:
+        """Last day of the history."""
+        return self.model.trained_until
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the model needs."""
+        return self.model.needs
+
+    def win_curve(self, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
+        """Return the chance to be won by each date: (n, k)."""
+        ahead = dates.astype("datetime64[D]").astype(np.int64) - pipeline.as_of
+        found = self.model.win_curve(pipeline, dates)
+        moved = levels.shifted(found, np.interp(ahead, self.leads, self.levels))
+        return np.maximum.accumulate(moved, axis=1)
 
 
 @attrs.frozen(eq=False)
@@ -61,6 +95,11 @@ class FittedRepaired:
     def trained_until(self) -> int:
         """Last day of the history."""
         return self.deals.trained_until
+
+    def stage_model(self, last: int, as_of: int, /) -> FittedModel:
+        """Return the pool of models, at repaired levels."""
+        model = self.deals.stage_model(last, as_of)
+        return FittedLevelled(model, self.leads, self.levels) if len(self.leads) else model
 
     def forecast(
         self, pipeline: Pipeline, horizon: Horizon, /, *, by: Sequence[str] = ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 import numpy as np
 
-from funnel.calendars import to_date
+from funnel.calendars import Horizon, to_date
 from funnel.combinators._blended import FittedBlend
 from funnel.combinators._choice import Choice
 from funnel.combinators._kept import Kept
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor
 
-    from funnel.calendars import Horizon
     from funnel.forecasting import Arrivals, Forecast
     from funnel.models import FittedModel, StageModel
     from funnel.summary import HistorySource
@@ -185,6 +184,11 @@ class FittedCombination:
         """
         ahead = _ahead(horizon, as_of)
         return self._pools.get(ahead, functools.partial(self._pool, ahead))
+
+    def stage_model(self, last: int, as_of: int, /) -> FittedModel:
+        """Return the pool of models, at repaired levels, for forecasts from `as_of` to `last`."""
+        edges = np.array([as_of + 1, last + 1], dtype=np.int32)
+        return self.at(Horizon.custom(edges), as_of).stage_model(last, as_of)
 
     def choice(self, horizon: Horizon, as_of: int | None = None) -> Choice:
         """Return what was chosen for a horizon, with which weights and why."""

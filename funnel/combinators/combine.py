@@ -12,6 +12,7 @@ from funnel.errors import InsufficientDataError, ValidationError
 from funnel.forecasting import Arrivals, DealForecaster
 from funnel.models import StageModel, registry
 from funnel.models._validators import whole
+from funnel.models.win_rate import WinRate
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Auto", "Blend", "Calibrated"]
 
+USUAL, FEW = 20, 5  # closed deals that `win-rate` wants as a fallback, first and last
 WINDOWS = 16
 """Past windows that are looked at, a quarter of the horizon apart: four horizons back."""
 
@@ -184,8 +186,8 @@ class Auto:
 
     It falls back in steps, and the forecast says to which: with fewer than three past windows to
     the members as they are, unweighed and unrepaired; where history is too short for them to
-    ``win-rate``; where it is too short for that to ``textbook``, the probabilities typed for
-    stages.
+    ``win-rate``, from five closed deals on; and with fewer to ``textbook``, the probabilities typed
+    for stages.
 
     Parameters
     ----------
@@ -241,11 +243,14 @@ class Auto:
     ) -> FittedForecaster:
         """Return the first simpler forecaster that has enough history, and say why."""
         said: tuple[str, ...] = (f"'auto' falls back: {reason}",)
-        try:
-            forecaster = DealForecaster("win-rate", arrivals=self.arrivals)
-            fitted = forecaster.fit(source, executor=executor)
-        except InsufficientDataError as error:
-            said = (*said, f"'win-rate' does not do either: {error}")
-            forecaster = DealForecaster("textbook", arrivals=None)
-            fitted = forecaster.fit(source, executor=executor)
+        for minimum in (USUAL, FEW):
+            forecaster = DealForecaster(WinRate(minimum=minimum), arrivals=self.arrivals)
+            try:
+                fitted = forecaster.fit(source, executor=executor)
+            except InsufficientDataError as error:
+                said = (*said, f"'win-rate' with minimum={minimum} does not do either: {error}")
+            else:
+                return attrs.evolve(fitted, notes=(*said, *fitted.notes))
+        fitted = DealForecaster("textbook", arrivals=None).fit(source, executor=executor)
+        said = (*said, "new deals are not expected")
         return attrs.evolve(fitted, notes=(*said, *fitted.notes))

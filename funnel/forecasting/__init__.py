@@ -12,7 +12,7 @@ from funnel.forecasting.amounts import (
 )
 from funnel.forecasting.api import forecast
 from funnel.forecasting.arrivals import Arrivals, Cohort, FittedArrivals
-from funnel.forecasting.base import FittedForecaster, Forecaster
+from funnel.forecasting.base import FittedForecaster, Forecaster, HasStageModel
 from funnel.forecasting.baselines import FittedBaseline, LastPeriod, RunRate, Seasonal
 from funnel.forecasting.bridge import Bridge, BridgeDeals, bridge, bridge_history
 from funnel.forecasting.deals import DealForecaster, FittedDealForecaster
@@ -53,6 +53,7 @@ __all__ = [
     "Forecast",
     "ForecastDeals",
     "Forecaster",
+    "HasStageModel",
     "HumanForecaster",
     "JointProbability",
     "LargestDeals",

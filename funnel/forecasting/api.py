@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from funnel.calendars import Horizon
 from funnel.errors import ValidationError
 from funnel.forecasting.base import FittedForecaster, Forecaster
 from funnel.forecasting.deals import DealForecaster
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from funnel.calendars import Horizon
     from funnel.forecasting.forecast import Forecast
 
 __all__ = ["DEFAULT", "forecast", "resolve"]
@@ -42,7 +42,7 @@ def resolve(
             if found.expects_new_deals
             else DealForecaster(found, arrivals=None)
         )
-    if not isinstance(found, Forecaster | FittedForecaster):
+    if isinstance(found, type) or not isinstance(found, Forecaster | FittedForecaster):
         raise ValidationError.from_value(
             "forecaster",
             "must be the name of a model, a stage model or a forecaster",
@@ -97,6 +97,9 @@ def forecast(
     ('2026-Q3', '2026-Q4', '2027-Q1', '2027-Q2')
     """
     resolved = resolve(forecaster)
+    if not isinstance(horizon, Horizon):
+        remedy = "For instance funnel.Horizon.quarters('2026-07-01', 4)."
+        raise ValidationError.from_value("horizon", "must be a Horizon", horizon, remedy)
     if isinstance(source, History):
         fitted = resolved.fit(source) if isinstance(resolved, Forecaster) else resolved
         return fitted.forecast(source.snapshot(), horizon, by=by)

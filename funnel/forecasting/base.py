@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
     from funnel.calendars import Horizon
     from funnel.forecasting.forecast import Forecast
+    from funnel.models import FittedModel
     from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
 
-__all__ = ["FittedForecaster", "Forecaster"]
+__all__ = ["FittedForecaster", "Forecaster", "HasStageModel"]
 
 
 @runtime_checkable
@@ -35,6 +36,15 @@ class FittedForecaster(Protocol):
         LeakError
             When ``pipeline.as_of`` is before `trained_until`.
         """
+        ...
+
+
+@runtime_checkable
+class HasStageModel(Protocol):
+    """A fitted forecaster that looks at deals, so that its chances can be explained."""
+
+    def stage_model(self, last: int, as_of: int, /) -> FittedModel:
+        """Return the stage model behind forecasts made at the end of `as_of` for days to `last`."""
         ...
 
 

@@ -186,6 +186,11 @@ class FittedDealForecaster:
         """Last day of the history that the model has seen."""
         return self.model.trained_until
 
+    def stage_model(self, last: int, as_of: int, /) -> FittedModel:
+        """Return the stage model, which is the same for all days."""
+        del last, as_of
+        return self.model
+
     def forecast(
         self, pipeline: Pipeline, horizon: Horizon, /, *, by: Sequence[str] = ()
     ) -> Forecast:
@@ -227,10 +232,15 @@ class FittedDealForecaster:
         chance, part = chances(self.model, pipeline, horizon)
         counted = np.flatnonzero(part >= 0)
         keys, deals = self._rows(pipeline, chance, part, horizon, columns)
-        unknown = amounts_of(pipeline) if self.amounts is None else self.amounts.unknown
+        unknown = None if self.amounts is None else self.amounts.unknown
+        if unknown is None or not len(unknown.atoms):  # nothing of known amount was won yet
+            unknown = amounts_of(pipeline)
         nameless = int(np.count_nonzero(np.isnan(deals.amount)))
         if nameless and not len(unknown.atoms):
-            what = f"{nameless:,} of {len(deals.ids):,} deals have no amount, and known ones"
+            what = (
+                f"{nameless:,} of {len(deals.ids):,} deals have no amount, and open or won deals "
+                "of known amount"
+            )
             remedy = "Give amounts; amount=1 for every deal counts deals."
             raise InsufficientDataError(what, needed=1, found=0, remedy=remedy)
         outlook = Forecast(
@@ -321,7 +331,7 @@ class FittedDealForecaster:
         nameless = int(np.count_nonzero(np.isnan(deals.amount) & ~deals.is_new))
         if nameless:
             said.append(
-                f"{nameless:,} deals have no amount; each counts as one drawn from won deals "
+                f"{nameless:,} deals have no amount; each counts as one drawn from those known "
                 f"(mean {unknown.mean:,.0f})"
             )
         return (*said, *(() if self.arrivals is None else self.arrivals.notes))

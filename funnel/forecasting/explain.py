@@ -12,8 +12,9 @@ from funnel._display import money, percent
 from funnel.calendars import Horizon, to_date, to_day
 from funnel.errors import ValidationError, did_you_mean
 from funnel.forecasting._stacks import stacked
-from funnel.forecasting.deals import FittedDealForecaster
+from funnel.forecasting.base import HasStageModel
 from funnel.kernels.labels import texts
+from funnel.models import FittedModel
 from funnel.results import ResultTable
 from funnel.stages import Outcome
 from funnel.typing import NO_DAY
@@ -21,7 +22,6 @@ from funnel.typing import NO_DAY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from funnel.models import FittedModel
     from funnel.tables import Pipeline
     from funnel.typing import DateLike, FloatArray, IntArray, StringArray
 
@@ -112,7 +112,7 @@ class Explanation(ResultTable):
 
 
 def explain(
-    fitted: FittedModel | FittedDealForecaster,
+    fitted: FittedModel | HasStageModel,
     pipeline: Pipeline,
     deal: str,
     until: DateLike | Horizon,
@@ -122,7 +122,7 @@ def explain(
 
     Parameters
     ----------
-    fitted : FittedModel or FittedDealForecaster
+    fitted : FittedModel or HasStageModel
         What gives the chance.
     pipeline : Pipeline
         The deals, of which those open in the same stage say what is usual.
@@ -163,12 +163,17 @@ def explain(
     >>> bool(abs(found.contribution.sum() - (found.chance - found.usual)) < 1e-12)
     True
     """
-    model = fitted.model if isinstance(fitted, FittedDealForecaster) else fitted
     row = _row(pipeline, deal)
     last = int(until.edges[-1]) - 1 if isinstance(until, Horizon) else to_day(until, name="until")
     if last <= pipeline.as_of:
         rule = f"must be after the day of the pipeline, {to_date(pipeline.as_of)}"
         raise ValidationError.from_value("until", rule, str(to_date(last)), "")
+    model = (
+        fitted.stage_model(last, pipeline.as_of) if isinstance(fitted, HasStageModel) else fitted
+    )
+    if not isinstance(model, FittedModel):
+        rule = "must be a fitted stage model, or a fitted forecaster that looks at deals"
+        raise ValidationError.from_value("fitted", rule, type(fitted).__name__, "")
     pipeline.require(*model.needs)
     alike = (pipeline.outcome == Outcome.OPEN) & (pipeline.stage == pipeline.stage[row])
     peers, groups = pipeline.select(alike), _groups(pipeline)

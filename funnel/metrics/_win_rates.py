@@ -226,7 +226,8 @@ def win_rates(
     period : {"week", "month", "quarter", "year"} or Horizon, optional
         Rows by period. A unit cuts the whole observed window.
     within : int, optional
-        Age in days at which ``rate`` is read.
+        Age in days at which ``rate``, its interval and ``undecided`` are read; it bounds no other
+        column, and a note of the table says so.
     level, calendar, executor
         As for `conversion`.
 

@@ -26,7 +26,8 @@ class WinRates(GroupedTable):
     scope : Scope
         The groups and periods behind the rows.
     within : int or None
-        Age at which `rate` is read.
+        Age at which `rate` and its interval are read; the counts and the other rates are all
+        that happened so far.
     cells : (c,) int64
         Group and period of each row.
     cohort : (c, 4) int64
@@ -106,8 +107,14 @@ class WinRates(GroupedTable):
 
     @property
     def _notes(self) -> tuple[str, ...]:
-        """Return what is not in the table."""
-        return self.notes
+        """Return what is not in the table, and which columns are of what age."""
+        if self.within is None:
+            return self.notes
+        bound = (
+            f"rate, low, high and undecided are within {self.within:,} days of creation; all other "
+            "columns count whatever happened so far"
+        )
+        return (*self.notes, bound)
 
 
 @attrs.frozen(eq=False)

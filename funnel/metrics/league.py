@@ -93,38 +93,47 @@ class League(GroupedTable):
 
     @property
     def _notes(self) -> tuple[str, ...]:
-        """Return what is not in the table."""
-        return self.notes
+        """Return what is not in the table, and which columns are of what age."""
+        if self.within is None:
+            return self.notes
+        bound = f"raw, rate, low and high are within {self.within:,} days; counts are all so far"
+        return (*self.notes, bound)
 
 
-def _strength(summary: WinRatesSummary, cells: IntArray) -> float:
-    """Estimate how much the win rates of the groups differ, in deals of the whole."""
+def _strength(summary: WinRatesSummary, cells: IntArray) -> tuple[float, IntArray]:
+    """-> (), (c,): how much the groups differ, in deals of the whole, and the closed deals."""
     cell, outcome = np.divmod(summary.cohort.key, 4)
     row = np.searchsorted(cells, cell)
     count = summary.cohort.count
     won, closed = np.zeros((2, len(cells)), dtype=np.int64)
     np.add.at(won, row, count * (outcome == Outcome.WON))
     np.add.at(closed, row, count * (outcome != Outcome.OPEN))
-    return beta_binomial_strength(won[closed > 0], closed[closed > 0])
+    return beta_binomial_strength(won[closed > 0], closed[closed > 0]), closed
 
 
-def _whole(summary: WinRatesSummary, cells: IntArray) -> tuple[FloatArray, FloatArray]:
-    """(c,) -> (3, d), (d,): hazards of all groups together, and chance to be still open."""
+def _whole(
+    summary: WinRatesSummary, cells: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(c,) -> (3, d), (d,), (d + 1,): of all groups: hazards, chance to be open, variance."""
     days = summary.ages.days
     events, at_risk = np.zeros((REMOVED + 1, days)), np.zeros(days)
     for _, gone, risk in summary.ages.blocks(cells):
         events += gone.sum(axis=0)
         at_risk += risk.sum(axis=0)
     hazards = np.divide(events, at_risk, out=np.zeros_like(events), where=at_risk > 0)
-    return hazards, survival.kaplan_meier(events.sum(axis=0), at_risk)[0][:-1]
+    alive = survival.kaplan_meier(events.sum(axis=0), at_risk)[0][:-1]
+    return hazards, alive, survival.aalen_johansen(events, at_risk)[1][WON]
 
 
 def _ranked(summary: WinRatesSummary, within: int | None, level: float) -> League:
     """Turn counts into the league."""
     plain = summary.table(within=within, level=level)
     cells = plain.cells
-    strength = _strength(summary, cells)
-    hazards, alive = _whole(summary, cells)
+    strength, closed = _strength(summary, cells)
+    # The whole is an estimate too, and no more certain than the deals that it was made from.
+    worth = min(strength, max(float(closed.sum()), 1.0))
+    weight = strength / (closed + strength)
+    hazards, alive, doubt = _whole(summary, cells)
     rate, variance = np.full((2, len(cells)), np.nan)
     for part, gone, risk in summary.ages.blocks(cells):
         prior = strength * alive
@@ -133,10 +142,11 @@ def _ranked(summary: WinRatesSummary, within: int | None, level: float) -> Leagu
         pick = (np.arange(len(at)), WON, at)
         known = known & (plain.created[part] > 0)
         rate[part] = np.where(known, found.curve[pick], np.nan)
-        variance[part] = np.where(known, found.variance[pick], np.nan)
-    low, high = certain(
-        rate, variance, np.asarray(plain.created + strength, dtype=np.float64), level
-    )
+        prior = worth * alive
+        own = incidence(gone + prior * hazards, risk + prior).variance[pick]
+        variance[part] = np.where(known, own + weight[part] ** 2 * doubt[at], np.nan)
+    n = np.minimum(plain.created + strength, plain.created.sum(), dtype=np.float64)
+    low, high = certain(rate, variance, n, level)
     period = cells % summary.scope.n_periods
     order = np.lexsort((cells, -np.nan_to_num(rate, nan=-1.0), period))
     first = np.searchsorted(period[order], period[order])
@@ -199,7 +209,13 @@ def league(
     1985, doi:10.1080/00031305.1985.10479400). Without censoring the rate is
     ``(won + k m) / (n + k)``, with m the rate of the whole. Open deals are censored, late ones at
     risk from the age at which they were first seen; where a group is young, the whole says how its
-    deals go on. The interval takes m and k as known.
+    deals go on.
+
+    The variance of the interval is that of the group with its further deals, plus
+    ``(k / (n + k))^2 Var(m)`` with n the closed deals of the group, for m is estimated too;
+    without censoring ``Var(m) = m (1 - m) / N``. Where the groups hardly differ k may exceed all
+    N closed deals together; in the first term it counts for N at most, as the further deals cannot
+    know more than the data. The error of k itself is not in the interval.
 
     Examples
     --------

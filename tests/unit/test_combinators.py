@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import funnel as fn
-from funnel.calendars import to_day
+from funnel.calendars import to_date, to_day
 from funnel.combinators import Auto, Blend, Calibrated, Choice
 from funnel.combinators import _windows as windows
 from funnel.combinators._kept import Kept
@@ -24,6 +24,7 @@ from funnel.combinators._repair import (
 from funnel.combinators._repaired import FittedRepaired
 from funnel.combinators._windows import Window
 from funnel.errors import InsufficientDataError, LeakError, ValidationError
+from funnel.forecasting import explain
 from funnel.kernels import levels
 from funnel.models import StageModel
 from funnel.models.semi_markov import SemiMarkov
@@ -335,7 +336,9 @@ def test_auto_falls_back_to_typed_probabilities():
     outlook = Auto().fit(history).forecast(history.snapshot(), MONTH)
     assert "textbook" == outlook.model
     assert outlook.notes[0].startswith("'auto' falls back: ")
-    assert outlook.notes[1].startswith("'win-rate' does not do either: ")
+    assert outlook.notes[1].startswith("'win-rate' with minimum=20 does not do either: ")
+    assert outlook.notes[2].startswith("'win-rate' with minimum=5 does not do either: ")
+    assert "new deals are not expected" == outlook.notes[3]
 
 
 def test_auto_falls_back_to_win_rates(monkeypatch):
@@ -580,3 +583,49 @@ def test_one_name_is_a_blend_of_one():
     """A single model, by name or not."""
     assert Blend("win-rate") == Blend((WinRate(),))
     assert "blend" == Blend("win-rate").name
+
+
+def amounts_of_deals(history, amount):
+    """The same history with other amounts."""
+    columns = history.to_columns()
+    return fn.History.from_columns(
+        funnel=history.funnel,
+        id=columns["id"],
+        stage=columns["stage"],
+        at=columns["at"],
+        created=columns["created"],
+        amount=amount(columns["amount"].copy()),
+        observed_until=to_date(history.observed_until),
+    )
+
+
+def half(values):
+    """Every other amount is unknown."""
+    values[::2] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(("amount", "money"), [(np.zeros_like, False), (half, True)])
+def test_windows_without_money_teach_nothing_and_do_not_fail(amount, money):
+    """Nothing was expected in any window where all amounts are 0; unknown ones count as drawn."""
+    history = amounts_of_deals(fn.datasets.simulate(150, rng=3).history, amount)
+    outlook = (
+        fn.Calibrated("semi-markov")
+        .fit(history)
+        .forecast(history.snapshot(), fn.Horizon.months("2026-07-01", 1))
+    )
+    assert money == (float(outlook.expected[0]) > 0.0)
+
+
+def test_what_auto_says_of_a_deal_can_be_explained():
+    """The chance explained is that of the forecast: pool and level are in it."""
+    history = fn.datasets.simulate(150, rng=3).history
+    month = fn.Horizon.months("2026-07-01", 1)
+    fitted = fn.Calibrated("semi-markov").fit(history)
+    pipeline = history.snapshot()
+    deal = pipeline.ids[pipeline.outcome == fn.Outcome.OPEN][0]
+    found = explain(fitted, pipeline, deal, month)
+    rows = fitted.forecast(pipeline, month).deals
+    assert pytest.approx(float(rows.within[rows.ids == deal][0])) == found.chance
+    kept = explain(fitted.at(month, pipeline.as_of), pipeline, deal, month)
+    assert pytest.approx(found.chance) == kept.chance
