@@ -62,7 +62,7 @@ def run(options: PlanOptions) -> None:
     else:
         history = read_known(_file(options, options.history))
         actual = ActualFunnel.of(history, start=options.since, end=options.until)
-        ideal = plan(options.target, **_filled(given, actual, options.solve_for))
+        ideal = plan(options.target, **_filled(given, actual, options))
         ideal = attrs.evolve(ideal, actual=actual)
     typer.echo(_output.to_json(_plain(ideal)) if options.as_json else _text(ideal, options))
 
@@ -141,9 +141,9 @@ def _file(options: PlanOptions, file: Any) -> Options:  # noqa: ANN401 - a path
     return Options(file=file, **{name: getattr(options, name) for name in names})
 
 
-def _filled(given: dict[str, Any], actual: ActualFunnel, solve_for: str | None) -> dict[str, Any]:
+def _filled(given: dict[str, Any], actual: ActualFunnel, options: PlanOptions) -> dict[str, Any]:
     """Take what was not given from what really happened, but for the unknown."""
-    quantity, _, unknown = (solve_for or "").partition(":")
+    quantity, _, unknown = (options.solve_for or "").partition(":")
     filled = {**given, "funnel": actual.funnel}
     for name, values, asked in (
         ("conversions", actual.conversion, "conversion"),
@@ -158,10 +158,20 @@ def _filled(given: dict[str, Any], actual: ActualFunnel, solve_for: str | None) 
                 known[unknown] = None
     if quantity != "average_amount":
         filled.setdefault("average_amount", actual.average_amount)
+    filled.setdefault("as_of", actual.end)
     if "horizon" not in filled:
-        first = np.datetime64(actual.end, "D") + 1
-        filled["horizon"] = Horizon.days(first, (actual.end - actual.start).days + 1)
+        filled["horizon"] = _following(actual, options)
     return filled
+
+
+def _following(actual: ActualFunnel, options: PlanOptions) -> Horizon:
+    """Return the periods without a start: from the day after the plan's, or after the window."""
+    window = np.datetime64(actual.end, "D")
+    if options.periods is None:
+        return Horizon.days(window + 1, (actual.end - actual.start).days + 1)
+    day = window if options.as_of is None else np.datetime64(options.as_of, "D")
+    with usage("--periods"):
+        return Horizon.parse(options.periods, day + 1)
 
 
 # --- what follows --------------------------------------------------------------------------------

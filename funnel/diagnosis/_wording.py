@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from funnel._display import money, percent
@@ -42,6 +41,10 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "single stage to blame",
         "long": "the sales cycle is long: {flow} days against {standard_flow}, with no single "
         "stage to blame",
+        "weak overall": "conversion is low over all stages: {rate} are won against "
+        "{standard_rate}, with no single stage to blame",
+        "other": "no stage is to blame, but these differ from the standard by more than chance: "
+        "{measures}",
         "fine": "nothing differs from the standard by more than chance",
         "blind": "too little is known to compare with the standard",
     },
@@ -58,10 +61,26 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
         "wide": "漏斗口较宽：{width}，标准 {standard_width}",
         "uneven": "商机分布不均匀：{evenness} 的商机不在应在的阶段，但不能归于某一阶段",
         "long": "销售周期过长：{flow} 天，标准 {standard_flow} 天，但不能归于某一阶段",
+        "weak overall": "总转化率偏低：{rate}，标准 {standard_rate}，但不能归于某一阶段",
+        "other": "不能归于某一阶段，但以下指标与标准的差异超出随机波动：{measures}",
         "fine": "与标准漏斗的差异均在随机波动之内",
         "blind": "所知太少，无法与标准漏斗比较",
     },
 }
+
+MEASURES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # of a stage, of the whole
+    "en": (
+        ("yield", "backlog", "balance", "speed", "conversion"),
+        ("width", "slope", "evenness", "flow"),
+    ),
+    "zh": (("产量", "积压", "平衡", "速率", "转化"), ("粗细", "斜率", "均匀", "流速")),
+}
+OF_STAGE: Mapping[str, str] = {
+    "en": "{measure} of {stage} {verdict}",
+    "zh": "{stage}{measure}{verdict}",
+}
+OF_WHOLE: Mapping[str, str] = {"en": "{measure} {verdict}", "zh": "{measure}{verdict}"}
+COMMA: Mapping[str, str] = {"en": ", ", "zh": "、"}
 
 
 def _days(value: float) -> str:
@@ -69,15 +88,23 @@ def _days(value: float) -> str:
     return f"{value:,.0f}" if value >= 10.0 else f"{value:,.3g}"
 
 
+def _number_measure(verdict: list[int]) -> int:
+    """Say what judges the number of deals in a stage: that of the standard, or its shape."""
+    return YIELD if verdict[YIELD] != UNKNOWN else BALANCE
+
+
+def _crowd_measure(verdict: list[int]) -> int:
+    """Say what judges a bulge: the stage's own inflow where it is known, or the number of deals."""
+    return BACKLOG if verdict[BACKLOG] != UNKNOWN else _number_measure(verdict)
+
+
 def _stage_kinds(diagnosis: Diagnosis, cell: int, stage: int) -> list[str]:
     """Say which findings a stage gives rise to."""
     verdict = diagnosis.verdicts[cell, stage].tolist()
     slow = verdict[SPEED] == HIGH
-    # Against its own inflow a stage is judged by its backlog; without one, by number and shape.
-    by_number = verdict[YIELD] if verdict[YIELD] != UNKNOWN else verdict[BALANCE]
-    crowd = verdict[BACKLOG] if verdict[BACKLOG] != UNKNOWN else by_number
+    by_number = verdict[_number_measure(verdict)]
     kinds = []
-    if crowd == HIGH:
+    if verdict[_crowd_measure(verdict)] == HIGH:
         kinds.append("slow bulge" if slow else "bulge")
     elif slow:
         kinds.append("slow")
@@ -90,19 +117,23 @@ def _stage_kinds(diagnosis: Diagnosis, cell: int, stage: int) -> list[str]:
     return kinds
 
 
-def _stage_facts(diagnosis: Diagnosis, cell: int, stage: int, language: str) -> dict[str, str]:
-    """Return the numbers and words of a stage."""
+def _stage_facts(
+    diagnosis: Diagnosis, cell: int, stage: int, language: str, kind: str
+) -> dict[str, str]:
+    """Return the numbers and words of a stage; what should be is of the measure that judged."""
     words = WORDS[language]
     actual, expected = diagnosis.actual[cell, stage], diagnosis.expected[cell, stage].tolist()
     verdict = diagnosis.verdicts[cell]
     names = diagnosis.labels[stage]
-    wanted = expected[BACKLOG] if math.isnan(expected[YIELD]) else expected[YIELD]
-    if math.isnan(wanted) and stage:
-        wanted = expected[BALANCE] * float(diagnosis.actual[cell, stage - 1, YIELD])
+    of = _number_measure if kind == "gap" else _crowd_measure
+    measure = of(verdict[stage].tolist())
+    wanted = expected[measure]
+    if measure == BALANCE and stage:  # as many as the stage before should leave
+        wanted *= float(diagnosis.actual[cell, stage - 1, YIELD])
     return {
         "stage": names.get(language, names[""]),
         "deals": money(float(actual[YIELD])),
-        "standard_deals": money(float(round(wanted, 1))),
+        "standard_deals": money(wanted),
         "days": _days(float(actual[SPEED])),
         "standard_days": _days(expected[SPEED]),
         "rate": percent(float(actual[CONVERSION])),
@@ -125,7 +156,29 @@ def _whole_kinds(diagnosis: Diagnosis, cell: int, found: set[str]) -> list[str]:
         kinds.append("long")
     if verdict[EVENNESS] == HIGH and not found & {"slow bulge", "bulge", "gap"} and not kinds:
         kinds.append("uneven")
+    if verdict[SLOPE] == LOW and "weak" not in found:
+        kinds.append("weak overall")
     return kinds
+
+
+def _differing(diagnosis: Diagnosis, cell: int, language: str) -> str:
+    """List the measures that differ from the standard, those of the stages first."""
+    words, (of_stage, of_whole) = WORDS[language], MEASURES[language]
+    told = []
+    for names, row in zip(diagnosis.labels, diagnosis.verdicts[cell].tolist(), strict=True):
+        told += [
+            OF_STAGE[language].format(
+                measure=measure, stage=names.get(language, names[""]), verdict=words[verdict]
+            )
+            for measure, verdict in zip(of_stage, row, strict=True)
+            if verdict in {LOW, HIGH}
+        ]
+    told += [
+        OF_WHOLE[language].format(measure=measure, verdict=words[verdict])
+        for measure, verdict in zip(of_whole, diagnosis.whole_verdicts[cell].tolist(), strict=True)
+        if verdict in {LOW, HIGH}
+    ]
+    return COMMA[language].join(told)
 
 
 def findings(diagnosis: Diagnosis, cell: int, language: str) -> list[str]:
@@ -135,14 +188,17 @@ def findings(diagnosis: Diagnosis, cell: int, language: str) -> list[str]:
     for stage in range(len(diagnosis.labels)):
         for kind in _stage_kinds(diagnosis, cell, stage):
             found.add(kind)
-            lines.append(patterns[kind].format(**_stage_facts(diagnosis, cell, stage, language)))
+            facts = _stage_facts(diagnosis, cell, stage, language, kind)
+            lines.append(patterns[kind].format(**facts))
     actual = diagnosis.whole_actual[cell].tolist()
     expected = diagnosis.whole_expected[cell].tolist()
     pace = PACE[language] if diagnosis.source == "history" else "{}"
     facts = {
-        "width": pace.format(money(round(actual[WIDTH], 1))),
-        "standard_width": money(round(expected[WIDTH], 1)),
+        "width": pace.format(money(actual[WIDTH])),
+        "standard_width": money(expected[WIDTH]),
         "slope": words[int(diagnosis.whole_verdicts[cell, SLOPE])],
+        "rate": percent(actual[SLOPE]),
+        "standard_rate": percent(expected[SLOPE]),
         "evenness": percent(actual[EVENNESS]),
         "flow": _days(actual[FLOW]),
         "standard_flow": _days(expected[FLOW]),
@@ -150,8 +206,9 @@ def findings(diagnosis: Diagnosis, cell: int, language: str) -> list[str]:
     lines += [patterns[kind].format(**facts) for kind in _whole_kinds(diagnosis, cell, found)]
     if lines:
         return lines
-    verdicts = {
-        *diagnosis.verdicts[cell].ravel().tolist(),
-        *diagnosis.whole_verdicts[cell].tolist(),
-    }
-    return [patterns["blind" if verdicts == {UNKNOWN} else "fine"]]
+    measures = _differing(diagnosis, cell, language)
+    if measures:
+        return [patterns["other"].format(measures=measures)]
+    known = (diagnosis.verdicts[cell] != UNKNOWN).any()
+    known |= (diagnosis.whole_verdicts[cell] != UNKNOWN).any()
+    return [patterns["fine" if known else "blind"]]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["DurationSummary", "DurationTable", "TimeSummary", "TimeTable"]
 
 Array = np.ndarray[Any, Any]
+NAMED = 3  # rows that a note names
 
 
 def _quantile_columns(
@@ -34,6 +35,25 @@ def _quantile_columns(
             column = values[..., place].ravel()
             found[name + suffix] = np.where(np.isinf(column), np.nan, column)
     return found
+
+
+def _bounded(scope: Scope, cells: IntArray, outlasted: BoolArray) -> tuple[str, ...]:
+    """(c,), (c * s,) -> a note on the rows whose mean is a lower bound; on hold they count."""
+    stages = scope.funnel.n_stages
+    rows = np.flatnonzero(outlasted)
+    if not len(rows):
+        return ()
+    held = np.array([stage.on_hold for stage in scope.funnel.stages])
+    shown = rows[~held[rows % stages]][:NAMED]
+    labels = scope.columns(cells[shown // stages])
+    labels.pop("observed", None)
+    labels["stage"] = texts(scope.funnel.ids)[shown % stages]
+    keys = zip(*(values.tolist() for values in labels.values()), strict=True)
+    names = ", ".join(" / ".join(name or "(unknown)" for name in key) for key in keys)
+    rest = len(rows) - len(shown)
+    more = f" and {rest:,} more" if rest else ""
+    said = "the mean is a lower bound where some stays outlast the highest age seen"
+    return (f"{said}: {names}{more}" if names else f"{said}: stages on hold, in {rest:,} rows",)
 
 
 @attrs.frozen(eq=False)
@@ -78,6 +98,7 @@ class DurationSummary:
         count[np.searchsorted(where, place), left] = self.stays.count
         days, low, high = np.full((3, len(where), len(asked)), np.nan)
         mean = np.full(len(where), np.nan)
+        outlasted = np.zeros(len(where), dtype=np.bool_)
         for part, events, risk in self.ages.blocks(where):
             curve, variance = survival.kaplan_meier(events[:, 0], risk)
             seen = np.asarray((risk > 0).any(axis=1))
@@ -91,8 +112,9 @@ class DurationSummary:
             # An exit on day t is t days long: the mean sums S over the ends of the days before.
             area = survival.restricted_mean(curve, variance)[0]
             mean[part] = np.where(seen, area[np.arange(len(end)), end - 1], np.nan)
+            outlasted[part] = seen & (curve[:, -1] > survival.ROUNDING)
         shape = (len(cells), stages)
-        notes = list(self.scope.notes())
+        notes = [*self.scope.notes(), *_bounded(self.scope, cells, outlasted)]
         if self.outside:
             notes.append(f"{self.outside:,} stays began outside of the periods")
         if self.undated:
@@ -131,7 +153,8 @@ class DurationTable(GroupedTable):
     days, low, high : (c, s, q) float64
         Quantiles with their intervals; infinite where not reached, NaN where nothing was seen.
     mean : (c, s) float64
-        Mean days up to the highest age seen.
+        Mean of the days, cut at the highest age seen in the row: a lower bound of the mean where
+        some stays outlast it, and a note names these rows.
     notes : tuple of str
         What is not in the table.
     """

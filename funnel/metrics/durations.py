@@ -154,7 +154,9 @@ def stage_durations(
     then; where the day of entry is unknown the stay is in the counts and in no quantile. A quantile
     that was not reached is infinite (NaN in a frame). Kaplan & Meier 1958,
     doi:10.1080/01621459.1958.10501452; intervals after Brookmeyer & Crowley 1982,
-    doi:10.2307/2530286, on the log-log scale.
+    doi:10.2307/2530286, on the log-log scale. The mean is the area under the curve up to the
+    highest age seen. Where the curve does not come down to 0 by then, some stays last longer than
+    any that was seen: the figure is a lower bound of the mean, and a note names the rows.
 
     Examples
     --------

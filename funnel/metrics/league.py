@@ -111,9 +111,7 @@ def _strength(summary: WinRatesSummary, cells: IntArray) -> tuple[float, IntArra
     return beta_binomial_strength(won[closed > 0], closed[closed > 0]), closed
 
 
-def _whole(
-    summary: WinRatesSummary, cells: IntArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _whole(summary: WinRatesSummary, cells: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(c,) -> (3, d), (d,), (d + 1,): of all groups: hazards, chance to be open, variance."""
     days = summary.ages.days
     events, at_risk = np.zeros((REMOVED + 1, days)), np.zeros(days)
@@ -215,7 +213,9 @@ def league(
     ``(k / (n + k))^2 Var(m)`` with n the closed deals of the group, for m is estimated too;
     without censoring ``Var(m) = m (1 - m) / N``. Where the groups hardly differ k may exceed all
     N closed deals together; in the first term it counts for N at most, as the further deals cannot
-    know more than the data. The error of k itself is not in the interval.
+    know more than the data. The error of k itself is not in the interval: with six groups of 40
+    deals whose rates differ by a standard deviation of 6 to 12 points, simulated 95 % intervals
+    cover 85 to 88 %.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from funnel.errors import ValidationError
 from funnel.planning import _givens as read
 from funnel.planning._classic import Givens
-from funnel.planning._exact import positive, shown
+from funnel.planning._exact import plain, positive, shown
 from funnel.planning._solve import Limits, Unknown, solve
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _require_one_unknown(
     values = {"target": target, "average_amount": average, "rep_capacity": capacity}
     if asked in values and values[asked] is not None:
         raise ValidationError(
-            f"{asked} is to be solved for and is also given as {values[asked]!r}. "
+            f"{asked} is to be solved for and is also given as {plain(values[asked])!r}. "
             "Leave it out, or solve for another quantity.",
             column=asked,
         )

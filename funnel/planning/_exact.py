@@ -6,15 +6,16 @@ import functools
 import math
 import numbers
 import operator
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from funnel.errors import ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["chance", "days", "exact", "positive", "product", "shown", "to_float"]
+__all__ = ["chance", "days", "exact", "plain", "positive", "product", "shown", "to_float"]
 
 MOST_DIGITS = 17  # a float has no more
 
@@ -45,7 +46,7 @@ def exact(value: object, name: str, rule: str, holds: Callable[[Fraction], bool]
         found = _simplest(float(number))
     if found is not None and holds(found):
         return found
-    raise ValidationError.from_value(name, rule, value, "")
+    raise ValidationError.from_value(name, rule, plain(value), "")
 
 
 def positive(value: object, name: str) -> Fraction:
@@ -84,6 +85,20 @@ def to_float(value: Fraction | None) -> float:
     except OverflowError as error:
         message = "the numbers of the plan must stay below 1e308. Check target and average amount."
         raise ValidationError(message) from error
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - as it is, but for the fractions
+    """Return what somebody gave as it is read in a message: 1.2, not Fraction(6, 5)."""
+    if isinstance(value, Fraction):
+        try:
+            return value.numerator if value.denominator == 1 else float(value)
+        except OverflowError:
+            return value
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value
 
 
 def shown(value: Fraction) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from funnel.calendars import Horizon, to_date, to_day
 from funnel.errors import UnknownStageError, ValidationError
 from funnel.planning._classic import DAYS_A_WEEK, Givens
-from funnel.planning._exact import chance, days, exact, positive, shown
+from funnel.planning._exact import chance, days, exact, plain, positive, shown
 from funnel.stages import Funnel
 
 if TYPE_CHECKING:
@@ -73,11 +73,11 @@ def by_stage(
         return found
     if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
         rule, remedy = "must have one number for each stage", "Give a sequence, or a mapping."
-        raise ValidationError.from_value(name, rule, values, remedy)
+        raise ValidationError.from_value(name, rule, plain(values), remedy)
     if len(values) != len(stages):
         listed = ", ".join(repr(stage) for stage in stages)
         rule = f"must have one number for each of {len(stages)} stages ({listed})"
-        raise ValidationError.from_value(name, rule, values, "Give a mapping to name them.")
+        raise ValidationError.from_value(name, rule, plain(values), "Give a mapping to name them.")
     return list(values)
 
 
@@ -95,7 +95,7 @@ def _read(
         if place == unknown:
             if value is not None:
                 raise ValidationError(
-                    f"{what} is to be solved for and is also given as {value!r}. "
+                    f"{what} is to be solved for and is also given as {plain(value)!r}. "
                     "Leave it out, or solve for another quantity.",
                     column=name,
                 )
@@ -148,7 +148,7 @@ def shares_of(
     """Read the shares and the average amount of each; an unknown amount stands as 1."""
     if shares is not None and not _is_mapping(shares):
         rule, remedy = "must map names to shares", "For instance {'direct': 0.6, 'partner': 0.4}."
-        raise ValidationError.from_value("shares", rule, shares, remedy)
+        raise ValidationError.from_value("shares", rule, plain(shares), remedy)
     parts = {"": 1} if shares is None else {str(name): part for name, part in shares.items()}
     read = [(name, _share(part, f"share of {name!r}")) for name, part in parts.items()]
     _require_whole([part for _, part in read], "shares")
@@ -215,7 +215,8 @@ def _require_count(values: object, name: str, periods: int | None) -> None:
     is_sequence = isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
     if not is_sequence or periods not in {None, len(values)}:  # type: ignore[arg-type]
         of = "the periods" if periods is None else f"{periods} periods"
-        raise ValidationError.from_value(name, f"must have one number for each of {of}", values, "")
+        rule = f"must have one number for each of {of}"
+        raise ValidationError.from_value(name, rule, plain(values), "")
 
 
 def _weeks(
@@ -257,6 +258,6 @@ def stock_of(
         return None
     if not _is_mapping(stock) or len(stock) != 1:
         rule, remedy = "must name exactly one stage with its deals", "For instance {'Propose': 30}."
-        raise ValidationError.from_value("stock", rule, stock, remedy)
+        raise ValidationError.from_value("stock", rule, plain(stock), remedy)
     [(name, deals)] = stock.items()
     return _position(str(name), stages, funnel), deals

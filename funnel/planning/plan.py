@@ -89,8 +89,10 @@ class Plan(ResultTable):
             Changes of strategy and resources, as factors on the actual funnel and on the target.
         horizon : Horizon, optional
             By default one period as long as the window, which follows it.
-        selling_weeks, seasonality, shares, gross_up, rep_capacity, as_of
+        selling_weeks, seasonality, shares, gross_up, rep_capacity
             As for `plan`.
+        as_of : date, optional
+            Day of the plan, as for `plan`; the last day of the window by default.
 
         Returns
         -------
@@ -128,7 +130,7 @@ class Plan(ResultTable):
             shares=shares,
             gross_up=gross_up,
             rep_capacity=rep_capacity,
-            as_of=as_of,
+            as_of=actual.end if as_of is None else as_of,
         )
         return cls(scenarios.applied(base, changes), actual=actual)
 

@@ -484,6 +484,28 @@ def test_a_plan_from_what_really_happened(run, files, history):
     assert "\n2026-Q3 " in shown
 
 
+def test_periods_without_a_start_follow_the_day_of_the_plan(run, files):
+    """The file ends on 2026-06-30: the quarter after it is 2026-Q3; that after 2026-03-15, Q1."""
+    asked = ("plan", "--target", 5_000_000, "--history", *files, "--periods", "4q", "--json")
+    found = printed(run(*asked))["periods"]
+    assert ["2026-Q3", "2026-Q4", "2027-Q1", "2027-Q2"] == [row["period"] for row in found]
+    found = printed(run(*asked, "--as-of", "2026-03-15"))["periods"]
+    assert "2026-Q1" == found[0]["period"]
+    done = run("plan", "--target", 5, "--history", *files, "--periods", "4x")
+    assert (2, "") == (done.code, done.out)
+    assert "--periods" in done.error
+
+
+def test_a_plan_from_a_history_says_what_is_too_late(run, files):
+    """Its day is the last of the file, so --as-of of that day changes nothing."""
+    asked = ("plan", "--target", 5_000_000, "--history", *files, "--periods", "4q", "--json")
+    found = printed(run(*asked))
+    assert printed(run(*asked, "--as-of", "2026-06-30")) == found
+    # Deals of the first quarter must be created before its first day: their lead time is longer.
+    assert found["periods"][0]["too_late"] > 0.0
+    assert "too late" in fits(run(*asked[:-1]))
+
+
 def test_solving_from_what_really_happened(run, files, history):
     """The unknown is not taken from the file."""
     asked = ("plan", "--target", 5_000_000, "--history", *files)
@@ -560,7 +582,7 @@ def test_wrong_usage(run, files, arguments, told):
         ((), "--target"),
         (("--target", "5"), "--conversions"),
         (("--target", "5", "--conversions", "x"), "'x'"),
-        (("--target", "5", "--conversions", "1.5", "--average", "1"), "atmost1"),
+        (("--target", "5", "--conversions", "1.5", "--average", "1"), "atmost1,got1.5"),
         (("--target", "-5", "--conversions", "1", "--average", "1"), "above0"),
         (("--target", "5", "--conversions", "1"), "average_amount"),
         (("--target", "5", "--conversions", "1", "--shares", "a=0.5", "--average", "1"), "sumto1"),

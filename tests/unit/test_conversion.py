@@ -320,6 +320,9 @@ def test_the_naive_rates_are_named():
     bound = win_rates(history, within=20)
     assert 0.5 == bound.rate[0]
     assert "within 20 days" in str(bound)
+    said = "rate, low, high and undecided are within 20 days of creation; all other columns count"
+    assert said in str(bound)
+    assert "all other columns" not in str(win_rates(history))
 
 
 def test_deals_first_seen_closed_are_in_no_rate():

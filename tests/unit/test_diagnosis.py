@@ -1,5 +1,6 @@
 """The standard funnel, and the diagnosis of what differs from it by more than chance."""
 
+import attrs
 import numpy as np
 import pytest
 
@@ -343,6 +344,36 @@ def snapshot(counts, days, **columns):
     )
 
 
+def of_two(expected, sides, *, whole=None, whole_sides=None):
+    """A diagnosis of two stages of ten deals each, whose verdicts are chosen."""
+    found = diagnose(
+        fn.Pipeline.from_columns(
+            funnel=Funnel(["A", "B"]), as_of="2026-06-30", id=range(20), stage=["A", "B"] * 10
+        ),
+        StandardFunnel(["A", "B"], [0.6, 0.5]),
+    )
+    whole = np.full((1, 4), np.nan) if whole is None else whole
+    low, high = np.full((2, 1, 2, 5), np.nan)
+    for (stage, measure), side in sides.items():
+        wanted = expected[0, stage, measure]
+        low[0, stage, measure], high[0, stage, measure] = wanted + side, wanted + side
+    whole_expected = whole.copy()
+    for measure, side in (whole_sides or {}).items():
+        whole_expected[0, measure] -= side
+    return attrs.evolve(
+        found,
+        source="history",
+        actual=np.full((1, 2, 5), 10.0),
+        low=low,
+        high=high,
+        expected=expected,
+        whole_actual=whole,
+        whole_low=whole,
+        whole_high=whole,
+        whole_expected=whole_expected,
+    )
+
+
 class TestSnapshots:
     def test_a_healthy_one(self):
         """50 / 30 / 15, there for three days or so."""
@@ -368,6 +399,50 @@ class TestSnapshots:
         assert "the time they stay is normal" in text
         text = diagnose(snapshot([50, 30, 15], [3, 30, 3]), STANDARD).text()
         assert "deals stay 31 days at Solution against 7" in text
+
+    def test_a_bulge_quotes_the_measure_that_judged(self):
+        """A stage judged by its backlog is told against it: inflow a day x 7, not the stock."""
+        few = company(np.random.default_rng(11), weekly=15.0, days=(7.0, 7.0, 70.0))
+        found = diagnose(history_of(few), STANDARD, period=HALF_YEAR)
+        assert [1, 1] == found.verdicts[0, 2, [BACKLOG, SPEED]].tolist()
+        unknown = found.low.copy()
+        unknown[0, 2, SPEED] = np.nan  # without days it is no slow bulge
+        found = attrs.evolve(found, low=unknown)
+        wanted = found.expected[0, 2]
+        assert wanted[YIELD] == pytest.approx(15.0)
+        assert wanted[BACKLOG] == pytest.approx(4.0)  # 104 entries in 182 days, 7 days each
+        assert "it holds 36 against 4; inflow is" in found.text()
+
+    def test_a_gap_judged_by_balance_quotes_it(self):
+        """The standard has no number: the shape's share of the stage before, not the backlog."""
+        expected = np.full((1, 2, 5), np.nan)
+        expected[0, 1, [BACKLOG, BALANCE]] = 4.0, 0.6
+        found = of_two(expected, {(1, BALANCE): -1, (1, BACKLOG): 0})
+        assert "too few deals at B: 10 against 6; inflow is not known" in found.text()
+
+    def test_numbers_are_those_of_the_table(self):
+        """1.84 a week stays 1.84."""
+        whole = np.array([[1.84, np.nan, np.nan, np.nan]])
+        found = of_two(np.full((1, 2, 5), np.nan), {}, whole=whole, whole_sides={0: 1})
+        assert "many deals at the top: 1.84 a week against 0.84" in found.text()
+        assert "1.84" in str(found).partition("(whole)")[2]
+
+    def test_weak_overall_with_no_stage_to_blame(self):
+        """The product of the conversions is low, and none of them for sure."""
+        whole = np.array([[np.nan, 0.2, np.nan, np.nan]])
+        found = of_two(np.full((1, 2, 5), np.nan), {}, whole=whole, whole_sides={1: -1})
+        line = "conversion is low over all stages: 20.0% are won against 120.0%"
+        assert f"{line}, with no single stage to blame" == found.text()
+        assert "总转化率偏低：20.0%，标准 120.0%，但不能归于某一阶段" == found.text("zh")
+
+    def test_what_differs_is_never_told_as_nothing(self):
+        """Few days and a steep slope are no fault, and they do differ."""
+        expected = np.full((1, 2, 5), np.nan)
+        expected[0, 0, SPEED] = 20.0
+        whole = np.array([[np.nan, 0.9, np.nan, np.nan]])
+        found = of_two(expected, {(0, SPEED): -1}, whole=whole, whole_sides={1: 1})
+        assert found.text().endswith("by more than chance: speed of A low, slope high")
+        assert found.text("zh").endswith("：A速率偏低、斜率偏高")
 
     def test_few_days_so_far_are_no_sign_of_speed(self):
         """All entered today."""

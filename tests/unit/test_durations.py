@@ -44,6 +44,35 @@ def test_open_stays_are_censored():
     assert "p50" in str(found)
 
 
+def test_a_mean_that_is_only_a_lower_bound_is_said():
+    """One of three leaves on day 10 and two stay for 100 days: at least (10 + 2 * 100) / 3."""
+    stays = [[("Qualify", 0), ("Won", 10)], *[[("Qualify", 0)]] * 2]
+    found = stage_durations(walk(stays))
+    assert pytest.approx((10 + 2 * 100) / 3) == found.mean[0, 0]
+    note = "the mean is a lower bound where some stays outlast the highest age seen: Qualify"
+    assert note in found.notes
+    assert note in str(found)
+    ended = stage_durations(walk(stays[:1]))
+    assert not any("lower bound" in note for note in ended.notes)
+
+
+def test_the_note_names_few_rows_of_many():
+    """Four owners with an open stay each: three are named, with group and period."""
+    owners = ["", "Ann", "Bo", "Cy"]
+    history = walk([[("Qualify", 0)]] * 4, owner=owners)
+    found = stage_durations(history, by=("owner",), period=fn.Horizon.quarters("2026-01-01", 1))
+    [note] = [note for note in found.notes if "lower bound" in note]
+    label = found.to_columns()["period"][0]
+    named = ", ".join(f"{owner} / {label} / Qualify" for owner in ("(unknown)", "Ann", "Bo"))
+    assert note.endswith(f": {named} and 1 more")
+
+
+def test_stages_on_hold_are_counted_and_not_named():
+    """A deal that is still on hold bounds the mean of that row alone."""
+    found = stage_durations(walk([[("Hold", 0)]]))
+    assert any(note.endswith(": stages on hold, in 1 rows") for note in found.notes)
+
+
 def test_a_quantile_that_was_not_reached_is_infinite():
     """One of three has left: no median; a frame says unknown."""
     found = stage_durations(walk([[("Qualify", 0), ("Won", 10)], *[[("Qualify", 0)]] * 2]))

@@ -81,6 +81,37 @@ def test_each_period_has_its_ranking():
     assert "within 120 days" in str(found)
 
 
+@pytest.mark.parametrize(("groups", "deals", "rate"), [(6, 4, 0.4), (4, 30, 0.3)])
+def test_intervals_cover_the_rate_of_equal_groups(groups, deals, rate):
+    """95 % intervals hold the true rate in 90 % of the groups or more (seeded simulation)."""
+    rng = np.random.default_rng(11)
+    inside = []
+    for won in rng.binomial(deals, rate, (40, groups)):
+        found = league(team(won, deals - won), by=("owner",))
+        inside += ((found.low <= rate) & (rate <= found.high)).tolist()
+    assert np.mean(inside) >= 0.9
+
+
+def test_the_variance_has_that_of_the_whole_and_a_capped_prior():
+    """By hand: p (1 - p) / (n + N) + (k / (n + k))^2 p (1 - p) / N on the log-log scale."""
+    found = league(team([2] * 6, [2] * 6), by=("owner",))
+    assert pytest.approx(1000) == found.strength  # the groups do not differ at all
+    p, n, total = 0.5, 4, 24
+    variance = p * (1 - p) * (1 / (n + total) + (1000 / (n + 1000)) ** 2 / total)
+    half = 1.959964 * np.sqrt(variance) / ((1 - p) * -np.log(1 - p))
+    low, high = (1 - np.exp(np.log(1 - p) * np.exp(sign * half)) for sign in (-1, 1))
+    np.testing.assert_allclose(found.low, low, rtol=1e-6)
+    np.testing.assert_allclose(found.high, high, rtol=1e-6)
+
+
+def test_the_columns_within_an_age_are_said():
+    """Counts are all so far, rates are bounded."""
+    note = "raw, rate, low and high are within 20 days; counts are all so far"
+    history = team(WON, LOST)
+    assert note in str(league(history, by=("owner",), within=20))
+    assert "counts are all so far" not in str(league(history, by=("owner",)))
+
+
 def test_wrong_arguments_are_refused():
     """A league needs groups."""
     with pytest.raises(ValidationError, match="at least one column"):

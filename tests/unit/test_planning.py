@@ -8,7 +8,7 @@ import pytest
 from funnel.calendars import Horizon
 from funnel.errors import UnknownStageError, ValidationError
 from funnel.planning import Plan, plan
-from funnel.planning._exact import exact, shown, to_float
+from funnel.planning._exact import exact, plain, shown, to_float
 from funnel.stages import Funnel, Stage
 
 QUARTERS = Horizon.quarters("2026-01-01", 4)
@@ -41,6 +41,17 @@ class TestExact:
     def test_messages_show_numbers_as_they_are_read(self):
         """Whole numbers with their digits, others shortened."""
         assert ("1,200", "0.333333") == (shown(Fraction(1200)), shown(Fraction(1, 3)))
+
+    def test_what_was_given_is_told_without_fractions(self):
+        """6/5 is 1.2, also within lists and mappings; what no float holds stays as it is."""
+        assert ("1.2", "3") == (repr(plain(Fraction(6, 5))), repr(plain(Fraction(3))))
+        assert "{'A': [0.5, None]}" == repr(plain({"A": [Fraction(1, 2), None]}))
+        huge = Fraction(10**400, 3)
+        assert huge == plain(huge)
+        with pytest.raises(ValidationError, match=r"at most 1, got 1\.2"):
+            plan(1_000, average_amount=10, conversions=[Fraction(6, 5)])
+        with pytest.raises(ValidationError, match=r"each of 1 stages .*, got \[1, 0\.5\]"):
+            plan(1_000, average_amount=10, conversions=[1], durations=[1, Fraction(1, 2)])
 
     def test_what_no_float_holds_is_refused(self):
         """1e200 / 1e-200 wins."""

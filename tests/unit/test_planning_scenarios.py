@@ -284,6 +284,12 @@ class TestFromActual:
         assert [250.0, 750.0] == ideal.periods.money.tolist()
         assert ideal.reps > 0.0
 
+    def test_the_day_of_the_plan_is_the_last_of_the_window(self):
+        """What is too late by then is said; another day may be given."""
+        assert START + 99 == np.datetime64(Plan.from_actual(history()).givens.as_of, "D")
+        early = Plan.from_actual(history(), as_of=START + 90)
+        assert START + 90 == np.datetime64(early.givens.as_of, "D")
+
     def test_a_change_can_make_the_horizon_too_short(self):
         """Twenty times the days."""
         with pytest.raises(ValidationError, match="lead time"):
