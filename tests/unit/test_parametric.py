@@ -92,6 +92,7 @@ def test_the_truth_is_found():
     assert pytest.approx(0.7, abs=0.04) == fitted.spread[CLASSES, won]
 
 
+@pytest.mark.deep
 def test_error_falls_with_the_root_of_the_deals():
     """Over 300 / 3,000 / 30,000 deals the error of chances falls about threefold a step."""
     law = stats.lognorm(0.7, scale=20.0)

@@ -66,6 +66,7 @@ def test_constant_hazards_give_the_closed_form():
     assert pytest.approx(0.28, abs=0.01) == far[0, 0]
 
 
+@pytest.mark.deep
 def test_error_falls_with_the_root_of_the_deals():
     """Over 1,000 / 10,000 / 100,000 deals the mean error falls about threefold a step."""
     dates = START + 365 + np.array([14, 30, 60])
