@@ -14,7 +14,7 @@ from funnel.combinators._choice import Choice
 from funnel.combinators._kept import Kept
 from funnel.combinators._repair import FEWEST, Repair, Said, learn, weighing
 from funnel.combinators._repaired import FittedRepaired
-from funnel.combinators._windows import chances_at, new_at, origins, window
+from funnel.combinators._windows import Past, chances_at, new_at, origins, window
 from funnel.errors import InsufficientDataError, LeakError
 from funnel.forecasting import DealForecaster, Shock, fit_shock
 from funnel.forecasting.amounts import summarize_amounts
@@ -281,15 +281,16 @@ class FittedCombination:
         found = []
         models = [member.at(lead) for member in members]
         for day in days.tolist():
-            chances = [chances_at(self.source, model, day, leads) for model in models]
+            past = Past(self.source, day)
+            chances = [chances_at(past, model, leads) for model in models]
             known = [one for one in chances if one is not None and len(one)]
             if len(known) < len(models):
                 continue
             new = None
             if self.recipe.repaired and self.recipe.arrivals is not None:
-                new = new_at(self.source, models[0], self.recipe.arrivals, day, leads)
+                new = new_at(past, models[0], self.recipe.arrivals, leads)
             none = np.zeros((2, len(leads)))
-            seen = window(self.source, day, leads)
+            seen = window(past, leads)
             found.append(Said(seen, np.stack(known), none if new is None else new))
         return found
 

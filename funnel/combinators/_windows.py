@@ -27,23 +27,43 @@ if TYPE_CHECKING:
     from funnel.summary import HistorySource
     from funnel.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["Until", "Window", "chances_at", "new_at", "origins", "window"]
+__all__ = ["Past", "Window", "chances_at", "new_at", "origins", "window"]
 
 KEPT = 256 * 2**20  # bytes of past chances that are kept for later calls
 
 
-@attrs.frozen
-class Until:
-    """A source as it was known at the end of a day."""
+@attrs.frozen(eq=False, slots=False)
+class Past:
+    """A source as it was known at the end of a day: chunks, cut there."""
 
     source: History | HistorySource
     day: int
 
     def __iter__(self) -> Iterator[History]:
-        """Yield the chunks, cut at the day."""
+        """Yield the chunks, cut at the day; a history in memory is cut once."""
+        if isinstance(self.source, History):
+            return iter(self._held)
         day = np.datetime64(self.day, "D")
-        chunks = (self.source,) if isinstance(self.source, History) else self.source
-        return (chunk.until(day) for chunk in chunks)
+        return (chunk.until(day) for chunk in self.source)
+
+    @functools.cached_property
+    def _held(self) -> tuple[History, ...]:
+        """A history in memory, cut; chunks are cut as they are read."""
+        day = np.datetime64(self.day, "D")
+        return (self.source.until(day),) if isinstance(self.source, History) else ()
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """A fingerprint of all that a model may read, but for the ids."""
+        found = hashlib.blake2b(digest_size=16)
+        for chunk in self:
+            found.update(chunk.schema.fingerprint().encode())
+            found.update(f"{chunk.observed_from} {chunk.observed_until} {len(chunk)}".encode())
+            columns = [chunk.columns[name] for name in sorted(chunk.columns)]
+            days = (chunk.created, chunk.first_entered, chunk.deal, chunk.at, chunk.stage)
+            for column in (*days, *columns):
+                found.update(np.ascontiguousarray(column).data)
+        return found.digest()
 
 
 @attrs.frozen(eq=False)
@@ -93,14 +113,13 @@ def origins(first: int, last: int, lead: int, most: int, *, shortest: int) -> In
     return grid[-most:]
 
 
-def window(source: History | HistorySource, origin: int, leads: IntArray) -> Window:
-    """Collect what was open at `origin`, and what came of it as `source` knows."""
-    past = Until(source, origin)
-    amount = _MEMO.get(("amount", _digest(past), origin), functools.partial(_amounts, past))
-    parts = [_part(chunk, origin, leads) for chunk in _chunks(source)]
+def window(past: Past, leads: IntArray) -> Window:
+    """Collect what was open at the end of the past, and what came of it as its source knows."""
+    amount = _MEMO.get(("amount", past.digest), functools.partial(_amounts, past))
+    parts = [_part(chunk, past.day, leads) for chunk in _chunks(past.source)]
     booked, won, total, unknown = zip(*parts, strict=True)
     return Window(
-        origin,
+        past.day,
         leads,
         np.empty(0) if amount is None else amount,
         np.concatenate(booked),
@@ -131,36 +150,28 @@ def _part(
     return found.amount[rows], by_then[rows], total, unknown
 
 
-def chances_at(
-    source: History | HistorySource, model: StageModel[Any], origin: int, leads: IntArray
-) -> FloatArray | None:
-    """Return what `model` would have said at `origin` of the deals open then: (n, k).
+def chances_at(past: Past, model: StageModel[Any], leads: IntArray) -> FloatArray | None:
+    """Return what `model` would have said then of the deals that were open: (n, k).
 
     None where it found too little history. The answer is kept: a later call with the same past,
     model and leads does not fit again.
     """
-    past = Until(source, origin)
-    key = ("open", _digest(past), model, origin, tuple(leads.tolist()))
+    key = ("open", past.digest, model, tuple(leads.tolist()))
     return _MEMO.get(key, functools.partial(_open, past, model, leads))
 
 
 def new_at(
-    source: History | HistorySource,
-    model: StageModel[Any],
-    arrivals: Arrivals,
-    origin: int,
-    leads: IntArray,
+    past: Past, model: StageModel[Any], arrivals: Arrivals, leads: IntArray
 ) -> FloatArray | None:
-    """Return mean and variance of the money of new deals, as expected at `origin`: (2, k).
+    """Return mean and variance of the money of new deals, as expected then: (2, k).
 
     None where there was too little history; kept as `chances_at` is.
     """
-    past = Until(source, origin)
-    key = ("new", _digest(past), model, arrivals, origin, tuple(leads.tolist()))
+    key = ("new", past.digest, model, arrivals, tuple(leads.tolist()))
     return _MEMO.get(key, functools.partial(_new, past, model, arrivals, leads))
 
 
-def _amounts(past: Until) -> FloatArray:
+def _amounts(past: Past) -> FloatArray:
     """Return the amounts at closing that were expected of the deals open at the end of the past."""
     closing = summarize(past, summarize_closing).estimate()
     pipelines = [chunk.snapshot() for chunk in past]
@@ -181,7 +192,7 @@ def _quietly(ask: Callable[[], FloatArray]) -> FloatArray | None:
             return None
 
 
-def _open(past: Until, model: StageModel[Any], leads: IntArray) -> FloatArray | None:
+def _open(past: Past, model: StageModel[Any], leads: IntArray) -> FloatArray | None:
     """Fit `model` on the past and ask it for the deals open at its end."""
 
     def ask() -> FloatArray:
@@ -197,7 +208,7 @@ def _open(past: Until, model: StageModel[Any], leads: IntArray) -> FloatArray | 
 
 
 def _new(
-    past: Until, model: StageModel[Any], arrivals: Arrivals, leads: IntArray
+    past: Past, model: StageModel[Any], arrivals: Arrivals, leads: IntArray
 ) -> FloatArray | None:
     """Forecast the new deals of each lead."""
 
@@ -213,25 +224,6 @@ def _new(
         return np.array(found).T
 
     return _quietly(ask)
-
-
-def _digest(past: Until) -> bytes:
-    """Return a fingerprint of all that a model may read, but for the ids."""
-    found = hashlib.blake2b(digest_size=16)
-    for chunk in past:
-        found.update(chunk.schema.fingerprint().encode())
-        found.update(f"{chunk.observed_from} {chunk.observed_until} {len(chunk)}".encode())
-        columns = (chunk.columns[name] for name in sorted(chunk.columns))
-        for column in (
-            chunk.created,
-            chunk.first_entered,
-            chunk.deal,
-            chunk.at,
-            chunk.stage,
-            *columns,
-        ):
-            found.update(np.ascontiguousarray(column).data)
-    return found.digest()
 
 
 def _bytes(answer: FloatArray | None) -> int:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import os
 import types
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
+from funnel._plugins import discover, made, package
 from funnel.errors import PluginError, ValidationError, did_you_mean
 from funnel.metrics import _watch_rules as built_in
 from funnel.metrics._watch_base import WatchRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from importlib.metadata import EntryPoint
 
 __all__ = ["GROUP", "get_rule", "rule_names"]
 
@@ -43,31 +43,8 @@ BUILT_IN: Mapping[str, type[WatchRule]] = types.MappingProxyType(
 
 @functools.cache
 def _plugins() -> Mapping[str, EntryPoint]:
-    """Find what installed packages register, without importing any of it."""
-    if os.environ.get("FUNNEL_NO_PLUGINS", "") not in {"", "0"}:
-        return types.MappingProxyType({})
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        if point.name in BUILT_IN:
-            msg = (
-                f"package {_package(point)!r} registers {point.name!r}, which is a built-in rule. "
-                f"Its name must have a prefix, such as 'acme.{point.name}'."
-            )
-            raise PluginError(msg)
-        other = found.get(point.name)
-        if other is not None and (other.value, _package(other)) != (point.value, _package(point)):
-            msg = (
-                f"packages {_package(other)!r} and {_package(point)!r} both register "
-                f"{point.name!r}. Uninstall one of them, or set FUNNEL_NO_PLUGINS=1."
-            )
-            raise PluginError(msg)
-        found[point.name] = point
-    return types.MappingProxyType(found)
-
-
-def _package(point: EntryPoint) -> str:
-    """Name the distribution behind an entry point."""
-    return point.dist.name if point.dist is not None else point.value
+    """Find what installed packages register, once."""
+    return discover(GROUP, BUILT_IN, "rule")
 
 
 def rule_names() -> tuple[str, ...]:
@@ -107,15 +84,8 @@ def get_rule(name: str) -> WatchRule:
     if point is None:
         hint = did_you_mean(str(name), rule_names())
         raise ValidationError.from_value("rules", "must name rules", name, hint)
-    try:
-        rule = point.load()()
-    except Exception as error:
-        msg = (
-            f"{name!r} of package {_package(point)!r} cannot be loaded: "
-            f"{type(error).__name__}: {error}. Repair or uninstall it."
-        )
-        raise PluginError(msg) from error
+    rule = made(point)
     if not isinstance(rule, WatchRule):
-        msg = f"{name!r} of package {_package(point)!r} must be a WatchRule, got {rule!r}."
+        msg = f"{name!r} of package {package(point)!r} must be a WatchRule, got {rule!r}."
         raise PluginError(msg)
     return rule

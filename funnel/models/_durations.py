@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from funnel.kernels import lifetimes
+from funnel.models import _hazards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from funnel.kernels.lifetimes import Family, Grouped
     from funnel.models._sojourns import Layout
-    from funnel.typing import BoolArray, FloatArray, IntArray
+    from funnel.typing import FloatArray, IntArray
 
 __all__ = ["Durations", "durations"]
 
@@ -57,11 +58,9 @@ def durations(
     lean: float,
 ) -> Durations:
     """(s, d), (s, t, d) -> Durations: fit all states; the best of `families` for each stage."""
-    group, goal = layout.stage_of(), _goals(layout)
+    group, goal = layout.stage_of(), _hazards.goals(layout)
     goals, groups, states = int(goal.max()) + 1, int(group.max()) + 1, layout.states
-    coarse = np.zeros((states, goals, moves.shape[2]))
-    for target in range(layout.targets):
-        coarse[:, goal[target]] += moves[:, target]
+    coarse = _hazards.by_goal(layout, moves)
     opened = np.flatnonzero(group < layout.stages)
     edges = np.unique(np.geomspace(1.0, max(moves.shape[2] - 1, 1), CELLS).round().astype(np.int64))
     pooled = {
@@ -89,7 +88,7 @@ def durations(
             found[state] = family
             shares[state, used] = lifetimes.shares_of(logits)[:-1]
             location[state, used], spread[state, used] = mean, np.exp(log_spread)
-    split = _splits(moves.sum(axis=2), goal, group)
+    split = _hazards.shares(moves.sum(axis=2), goal, group)
     return Durations(
         families=tuple(found),
         same_day=same_day[:, goal] * split,
@@ -97,12 +96,6 @@ def durations(
         location=location[:, goal],
         spread=spread[:, goal],
     )
-
-
-def _goals(layout: Layout) -> IntArray:
-    """(t,): the goal of each target, all visits to a stage being one goal."""
-    group = layout.stage_of()
-    return np.concatenate((group, group.max() + 1 + np.arange(layout.targets - layout.states)))
 
 
 def _pooled(family: Family, exposed: FloatArray, moved: FloatArray) -> FloatArray:
@@ -142,18 +135,3 @@ def _visit(
     return lifetimes.fit(
         family, lifetimes.leaning(data, edges, ends[:-1, None] * alike, ends), whole
     )
-
-
-def _splits(total: FloatArray, goal: IntArray, group: IntArray) -> FloatArray:
-    """(s, t) -> (s, t): of the moves to a goal, the share of each of its targets.
-
-    A state leans, by one move, on all states of its stage; where no move to the goal was ever
-    seen, first visits are assumed.
-    """
-    same_goal: BoolArray = goal[:, None] == goal[None, :]
-    same_group: BoolArray = group[:, None] == group[None, :]
-    first = np.append(True, goal[1:] != goal[:-1])
-    pooled = same_group @ total + 0.0
-    pooled = np.where(pooled @ same_goal > 0.0, pooled, first)
-    own = total + pooled / (pooled @ same_goal)
-    return np.asarray(own / (own @ same_goal))

@@ -21,6 +21,7 @@ __all__ = [
     "goals",
     "hazards_of",
     "scaled",
+    "shares",
 ]
 
 THIN = 30  # below so many at risk, ages are pooled into ever wider bins
@@ -66,21 +67,21 @@ def hazards_of(layout: Layout, exposed: FloatArray, moves: FloatArray, lean: flo
     """
     goal = goals(layout)
     hazards = coarse_hazards(layout, exposed, by_goal(layout, moves), lean)
-    shares = _shares(moves.sum(axis=2), goal, layout.stage_of())
-    return hazards[:, goal, :] * shares[:, :, None]
+    split = shares(moves.sum(axis=2), goal, layout.stage_of())
+    return hazards[:, goal, :] * split[:, :, None]
 
 
-def _shares(total: FloatArray, goal: IntArray, group: IntArray) -> FloatArray:
+def shares(total: FloatArray, goal: IntArray, group: IntArray) -> FloatArray:
     """(s, t) -> (s, t): of the moves to a goal, the share of each of its targets.
 
     A state leans, by one move, on all states of its stage; where no move to the goal was ever
     seen, first visits are assumed.
     """
-    shares = np.zeros_like(total)
+    found = np.zeros_like(total)
     for aim in range(int(goal.max()) + 1):
         members = np.flatnonzero(goal == aim)
         if len(members) == 1:
-            shares[:, members] = 1.0
+            found[:, members] = 1.0
             continue
         first = np.zeros(len(members))
         first[0] = 1.0
@@ -89,8 +90,8 @@ def _shares(total: FloatArray, goal: IntArray, group: IntArray) -> FloatArray:
             pooled = total[np.ix_(rows, members)].sum(axis=0)
             pooled = pooled / pooled.sum() if pooled.sum() > 0 else first
             own = total[np.ix_(rows, members)] + pooled
-            shares[np.ix_(rows, members)] = own / own.sum(axis=1, keepdims=True)
-    return shares
+            found[np.ix_(rows, members)] = own / own.sum(axis=1, keepdims=True)
+    return found
 
 
 # -- draws -----------------------------------------------------------------------------------------

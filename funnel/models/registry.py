@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 import types
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from funnel.errors import PluginError, UnknownModelError
+from funnel._plugins import discover, made, package
+from funnel.errors import UnknownModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from importlib.metadata import EntryPoint
 
 __all__ = ["GROUP", "get", "names", "origin"]
 
@@ -40,31 +40,8 @@ BUILT_IN: Mapping[str, str] = types.MappingProxyType(
 
 @functools.cache
 def _plugins() -> Mapping[str, EntryPoint]:
-    """Find what installed packages register, without importing any of it."""
-    if os.environ.get("FUNNEL_NO_PLUGINS", "") not in {"", "0"}:
-        return types.MappingProxyType({})
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        if point.name in BUILT_IN:
-            msg = (
-                f"package {_package(point)!r} registers {point.name!r}, which is a built-in model. "
-                f"Its name must have a prefix, such as 'acme.{point.name}'."
-            )
-            raise PluginError(msg)
-        other = found.get(point.name)
-        if other is not None and (other.value, _package(other)) != (point.value, _package(point)):
-            msg = (
-                f"packages {_package(other)!r} and {_package(point)!r} both register "
-                f"{point.name!r}. Uninstall one of them, or set FUNNEL_NO_PLUGINS=1."
-            )
-            raise PluginError(msg)
-        found[point.name] = point
-    return types.MappingProxyType(found)
-
-
-def _package(point: EntryPoint) -> str:
-    """Name the distribution behind an entry point."""
-    return point.dist.name if point.dist is not None else point.value
+    """Find what installed packages register, once."""
+    return discover(GROUP, BUILT_IN, "model")
 
 
 def names() -> tuple[str, ...]:
@@ -94,7 +71,7 @@ def origin(name: str) -> str:
     if name in BUILT_IN:
         return "salesfunnel"
     if name in _plugins():
-        return _package(_plugins()[name])
+        return package(_plugins()[name])
     raise UnknownModelError(name, names())
 
 
@@ -121,11 +98,4 @@ def get(name: str) -> Any:  # noqa: ANN401 - a StageModel or a Forecaster
     point = _plugins().get(name)
     if point is None:
         raise UnknownModelError(name, names())
-    try:
-        return point.load()()
-    except Exception as error:
-        msg = (
-            f"{name!r} of package {_package(point)!r} cannot be loaded: "
-            f"{type(error).__name__}: {error}. Repair or uninstall it."
-        )
-        raise PluginError(msg) from error
+    return made(point)

@@ -18,6 +18,7 @@ import shlex
 import subprocess
 import sys
 import warnings
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import NamedTuple
 
@@ -688,7 +689,7 @@ def test_models_are_listed(run):
 
 def test_a_broken_plugin_is_listed_as_broken(run, monkeypatch):
     """One that cannot be imported does not hide the others."""
-    point = fn.models.registry.EntryPoint("broken.model", "no_such_module:Model", registry.GROUP)
+    point = EntryPoint("broken.model", "no_such_module:Model", registry.GROUP)
     monkeypatch.setattr(registry, "_plugins", lambda: {"broken.model": point})
     done = run("models", "--json")
     assert 0 == done.code

@@ -475,11 +475,11 @@ def test_the_past_is_recognised_by_its_content(history):
     """Another history with the same days is another past."""
     model = Biased(tag="content")
     day, leads = to_day("2025-12-31"), np.array([30])
-    windows.chances_at(history, model, day, leads)
+    windows.chances_at(windows.Past(history, day), model, leads)
     count = len(FITS)
-    windows.chances_at(history.until("2026-01-31"), model, day, leads)
+    windows.chances_at(windows.Past(history.until("2026-01-31"), day), model, leads)
     assert len(FITS) == count
-    windows.chances_at(race(seed=1), model, day, leads)
+    windows.chances_at(windows.Past(race(seed=1), day), model, leads)
     assert len(FITS) == count + 1
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import funnel as fn
+from funnel import _plugins
 from funnel import metrics as w
 from funnel.errors import PluginError, UnknownColumnError, ValidationError
 from funnel.metrics import _watch_registry as registry
@@ -281,7 +282,7 @@ def installed(monkeypatch):
 
     def install(*points):
         made = [EntryPoint(name, value, registry.GROUP) for name, value in points]
-        monkeypatch.setattr(registry, "entry_points", lambda *, group: made * bool(group))
+        monkeypatch.setattr(_plugins, "entry_points", lambda *, group: made * bool(group))
         registry._plugins.cache_clear()
 
     yield install
