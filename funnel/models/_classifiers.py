@@ -40,7 +40,7 @@ def one_thread() -> Any:  # noqa: ANN401 - a context manager without annotations
 
     Parallel work is the executor's, and that of whoever runs several fits.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - an extra
 
     return threadpool_limits(limits=1, user_api="openmp")
 
