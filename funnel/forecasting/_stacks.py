@@ -22,7 +22,7 @@ def stacked(one: Pipeline, two: Pipeline) -> Pipeline:
     """
     one.schema.require_same(two.schema)
     shared = {"schema", "as_of", "columns"}
-    names = [field.name for field in attrs.fields(Pipeline) if field.name not in shared]
+    names = [str(field.alias) for field in attrs.fields(Pipeline) if field.name not in shared]
     arrays: dict[str, Any] = {
         name: np.concatenate((getattr(one, name), getattr(two, name))) for name in names
     }

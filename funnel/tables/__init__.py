@@ -6,6 +6,7 @@ from funnel.tables.findings import Finding, Findings
 from funnel.tables.history import Feature, History
 from funnel.tables.pipeline import Pipeline
 from funnel.tables.schema import Column, Schema
+from funnel.tables.table import Table
 
 __all__ = [
     "Column",
@@ -17,6 +18,7 @@ __all__ = [
     "Pipeline",
     "Schema",
     "Spells",
+    "Table",
     "outcomes",
     "spells",
 ]

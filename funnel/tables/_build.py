@@ -44,26 +44,6 @@ class Rows(NamedTuple):
     columns: Mapping[str, Array]
 
 
-def restored(cls: type[Any], fields: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a table of cls
-    """Rebuild a table in another process; on the way its arrays have become writable."""
-    table = object.__new__(cls)
-    for name, value in fields.items():
-        if name == "columns":
-            owned = {key: frozen(column) for key, column in value.items()}
-            object.__setattr__(table, name, types.MappingProxyType(owned))
-        else:
-            object.__setattr__(
-                table, name, frozen(value) if isinstance(value, np.ndarray) else value
-            )
-    return table
-
-
-def reduced(table: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a table
-    """Take a table apart for pickle, which does not know read-only mappings."""
-    fields = {field.name: getattr(table, field.name) for field in attrs.fields(type(table))}
-    return restored, (type(table), {**fields, "columns": dict(fields["columns"])})
-
-
 def as_ids(values: Any, what: str = "id") -> StringArray:  # noqa: ANN401 - any array-like
     """Return the names of deals as text, refusing empty ones."""
     array = np.asarray(values)
@@ -289,13 +269,29 @@ def subset(
     number = np.cumsum(deals) - 1
     return attrs.evolve(
         history,
-        ids=frozen(history.ids[deals]),
+        ids=history._ids.take(deals),  # noqa: SLF001 - names that nobody asked for stay so
         created=frozen(history.created[deals]),
         first_entered=frozen(history.first_entered[deals]),
         deal=frozen(number[history.deal[keep]].astype(np.int32)),
         at=frozen(history.at[keep]),
         stage=frozen(history.stage[keep]),
         columns=types.MappingProxyType({name: frozen(values) for name, values in columns.items()}),
+    )
+
+
+def part(history: History, begin: int, end: int) -> History:
+    """Keep the deals from `begin` up to `end`, which stand side by side."""
+    deals, rows = slice(begin, end), slice(*history.bounds[[begin, end]].tolist())
+    columns = {name: frozen(values[rows]) for name, values in history.columns.items()}
+    return attrs.evolve(
+        history,
+        ids=history._ids.take(deals),  # noqa: SLF001 - names that nobody asked for stay so
+        created=frozen(history.created[deals]),
+        first_entered=frozen(history.first_entered[deals]),
+        deal=frozen(history.deal[rows] - np.int32(begin)),
+        at=frozen(history.at[rows]),
+        stage=frozen(history.stage[rows]),
+        columns=types.MappingProxyType(columns),
     )
 
 

@@ -10,21 +10,22 @@ import attrs
 import numpy as np
 
 from funnel._display import html_table
-from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import to_date, to_dates
 from funnel.kernels import trace
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.tables import _build, _past
+from funnel.tables._names import Names, to_names
 from funnel.tables.currency import On, Rates, convert
 from funnel.tables.findings import Findings
 from funnel.tables.pipeline import Pipeline
+from funnel.tables.table import Table
 
 if TYPE_CHECKING:
     from funnel.kernels.trace import Pieces
     from funnel.stages import Funnel
     from funnel.tables.schema import Known, Schema
-    from funnel.typing import BoolArray, DateLike, DayArray, FloatArray, IntArray, StringArray
+    from funnel.typing import BoolArray, DateLike, DayArray, FloatArray, IntArray
 
 __all__ = ["Feature", "History"]
 
@@ -33,7 +34,7 @@ Feature = Callable[["History"], "FloatArray"]
 
 
 @attrs.frozen(eq=False, repr=False, slots=False)
-class History:
+class History(Table):
     """Every deal and every change of it, as far as it was observed.
 
     Each row is the full state of a deal after a change. Rows are sorted by deal id and time;
@@ -41,7 +42,7 @@ class History:
     only door to past history: what happened later cannot be seen through them.
 
     Build one with `from_columns`, or read it with `funnel.io.read_history` or
-    `funnel.io.read_deals`.
+    `funnel.io.read_deals`; `save` and `open` keep it in a file of its own format.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ class History:
     """
 
     schema: Schema
-    ids: StringArray
+    _ids: Names = attrs.field(converter=to_names)
     created: DayArray
     first_entered: DayArray
     deal: IntArray
@@ -202,14 +203,9 @@ class History:
     # -- what is in it ---------------------------------------------------------------------------
 
     @property
-    def funnel(self) -> Funnel:
-        """The ladder."""
-        return self.schema.funnel
-
-    @property
     def n_deals(self) -> int:
         """Number of deals."""
-        return len(self.ids)
+        return len(self.created)
 
     def __len__(self) -> int:
         """Return the number of rows (changes)."""
@@ -294,7 +290,7 @@ class History:
         pipeline = Pipeline(
             schema=self.schema,
             as_of=cut,
-            ids=frozen(self.ids[deals]),
+            ids=self._ids.take(deals),
             stage=frozen(self.stage[rows]),
             created=frozen(self.created[deals]),
             stage_entered=pieces.entered[piece],
@@ -334,9 +330,8 @@ class History:
 
     def chunks(self, deals: int, /) -> Iterator[History]:
         """Yield the history in chunks of at most `deals` whole deals."""
-        number = np.arange(self.n_deals)
         for begin in range(0, self.n_deals, deals):
-            yield self.select((number >= begin) & (number < begin + deals))
+            yield _build.part(self, begin, min(begin + deals, self.n_deals))
 
     @classmethod
     def concat(cls, chunks: Iterable[History]) -> History:
@@ -371,20 +366,6 @@ class History:
             "created": to_dates(self.created[self.deal]),
             **_build.decoded(self.schema, self.columns),
         }
-
-    def to_frame(self, *, backend: FrameBackend = "pandas") -> Any:  # noqa: ANN401 - a native frame
-        """Return the rows as a dataframe of `backend`.
-
-        Raises
-        ------
-        MissingDependencyError
-            When narwhals or the library is not installed.
-        """
-        return to_frame(self.to_columns(), backend)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel between processes."""
-        return _build.reduced(self)
 
     def __repr__(self) -> str:
         """Return one line."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from funnel import rules
 from funnel._display import html_table
-from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import to_date, to_dates, to_day, to_days
 from funnel.errors import CurrencyMismatchError, ValidationError
 from funnel.kernels.arrays import frozen
@@ -18,8 +17,10 @@ from funnel.kernels.labels import texts
 from funnel.stages import ForecastCategory, Outcome
 from funnel.tables import _build
 from funnel.tables._deals import COUNTS, DAYS, STAGES, from_deals, group, require, to_deals
+from funnel.tables._names import Names, to_names
 from funnel.tables.currency import On, Rates, convert
 from funnel.tables.schema import Column, Schema
+from funnel.tables.table import Table
 from funnel.typing import NO_DAY, DateLike
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
     from funnel.opportunity import Opportunity
     from funnel.stages import Funnel
     from funnel.tables.history import Feature, History
-    from funnel.typing import BoolArray, DayArray, FloatArray, IntArray, StringArray
+    from funnel.typing import BoolArray, DayArray, FloatArray, IntArray
 
 __all__ = ["Pipeline"]
 
 
-@attrs.frozen(eq=False, repr=False)
-class Pipeline:
+@attrs.frozen(eq=False, repr=False, slots=False)
+class Pipeline(Table):
     """One row per deal as it was known at the end of the day `as_of`.
 
     Take one with ``history.snapshot(day)``, or build one from an export with `from_columns`. Open,
@@ -77,7 +78,7 @@ class Pipeline:
 
     schema: Schema
     as_of: int
-    ids: StringArray
+    _ids: Names = attrs.field(converter=to_names)
     stage: IntArray
     created: DayArray
     stage_entered: DayArray
@@ -93,7 +94,7 @@ class Pipeline:
 
     def __attrs_post_init__(self) -> None:
         """Own every array and freeze it."""
-        for name in ("ids", "stage", *DAYS, *COUNTS, *STAGES):
+        for name in ("stage", *DAYS, *COUNTS, *STAGES):
             object.__setattr__(self, name, frozen(getattr(self, name)))
         owned = {name: frozen(values) for name, values in self.columns.items()}
         object.__setattr__(self, "columns", types.MappingProxyType(owned))
@@ -219,14 +220,9 @@ class Pipeline:
 
     # -- what is in it ---------------------------------------------------------------------------
 
-    @property
-    def funnel(self) -> Funnel:
-        """The ladder."""
-        return self.schema.funnel
-
     def __len__(self) -> int:
         """Return the number of deals."""
-        return len(self.ids)
+        return len(self.stage)
 
     @property
     def outcome(self) -> IntArray:
@@ -288,9 +284,10 @@ class Pipeline:
 
     def select(self, deals: BoolArray | IntArray) -> Pipeline:
         """Return some deals only; `deals` is a mask (n,) or positions."""
-        names = ("ids", "stage", *DAYS, *COUNTS, *STAGES)
+        names = ("stage", *DAYS, *COUNTS, *STAGES)
         return attrs.evolve(
             self,
+            ids=self._ids.take(deals),
             **{name: getattr(self, name)[deals] for name in names},
             columns={name: values[deals] for name, values in self.columns.items()},
         )
@@ -369,20 +366,6 @@ class Pipeline:
             **{name: getattr(self, name) for name in COUNTS},
             **{name: ids[getattr(self, name)] for name in STAGES},
         }
-
-    def to_frame(self, *, backend: FrameBackend = "pandas") -> Any:  # noqa: ANN401 - a native frame
-        """Return the deals as a dataframe of `backend`.
-
-        Raises
-        ------
-        MissingDependencyError
-            When narwhals or the library is not installed.
-        """
-        return to_frame(self.to_columns(), backend)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel between processes."""
-        return _build.reduced(self)
 
     def __repr__(self) -> str:
         """Return one line."""

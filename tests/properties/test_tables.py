@@ -49,6 +49,21 @@ def test_any_split_into_whole_deals_is_the_same_table(history, size, random):
         assert history.identical_to(fn.History.concat(parts))
 
 
+@given(histories(), st.integers(1, 7))
+def test_tables_come_back_from_their_files(tmp_path_factory, history, size):
+    """Histories, their chunks and snapshots are the same after they were saved and opened."""
+    path = tmp_path_factory.mktemp("saved") / "table"
+    history.save(path)
+    found = fn.History.open(path)
+    assert found.identical_to(history)
+    for part in found.chunks(size):
+        part.save(path)
+        assert fn.History.open(path).identical_to(part)
+    pipeline = history.snapshot()
+    pipeline.save(path)
+    assert fn.Pipeline.open(path).identical_to(pipeline)
+
+
 @given(histories(), st.data())
 def test_a_snapshot_depends_on_the_past_only(history, data):
     """Snapshot of the whole = last snapshot of the history until then; and until is idempotent."""

@@ -1,0 +1,118 @@
+"""Names of deals: kept as they were read, and turned into `str` when somebody asks for them."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import attrs
+import numpy as np
+
+from funnel.kernels.arrays import frozen
+
+if TYPE_CHECKING:
+    from funnel.typing import BoolArray, IntArray, StringArray
+
+    Rows = IntArray | BoolArray | slice
+
+ERRORS = "surrogatepass"  # Python's texts may hold half characters, which strict UTF-8 refuses
+
+
+class Packed(NamedTuple):
+    """m texts one after the other in UTF-8: ``data[bounds[i]:bounds[i + 1]]`` is text i."""
+
+    data: np.ndarray[Any, np.dtype[np.uint8]]
+    bounds: IntArray
+
+    @classmethod
+    def of(cls, values: StringArray) -> Packed:
+        """(m,) -> m texts in UTF-8."""
+        cells = values.tolist()
+        text = "".join(cells)
+        if text.isascii():
+            data, lengths = text.encode(), map(len, cells)
+        else:
+            parts = [cell.encode(errors=ERRORS) for cell in cells]
+            data, lengths = b"".join(parts), map(len, parts)
+        bounds = np.zeros(len(cells) + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(cells)), out=bounds[1:])
+        return cls(np.frombuffer(data, dtype=np.uint8), bounds)
+
+    def take(self, rows: IntArray) -> Packed:
+        """Copy some of the texts."""
+        starts = self.bounds[:-1][rows].astype(np.int64)
+        bounds = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(self.bounds[1:][rows] - starts, out=bounds[1:])
+        place = np.repeat(starts - bounds[:-1], np.diff(bounds))
+        place += np.arange(len(place))
+        return Packed(self.data[place], bounds)
+
+    def values(self) -> StringArray:
+        """Return all of them as `str`."""
+        begin, end = int(self.bounds[0]), int(self.bounds[-1])
+        data, bounds = self.data[begin:end], self.bounds - begin
+        text = data.tobytes().decode(errors=ERRORS)
+        if len(text) < len(data):  # places count characters, each of which has one leading byte
+            bounds = np.concatenate(([0], np.cumsum((data & 0xC0) != 0x80)))[bounds]
+        ends = bounds.tolist()
+        found = np.empty(len(ends) - 1, dtype=object)
+        found[:] = [text[begin:end] for begin, end in itertools.pairwise(ends)]
+        return found
+
+
+@attrs.frozen(eq=False, slots=False)
+class Names:
+    """n texts: some of those in `source`, or all in their order.
+
+    Parameters
+    ----------
+    source : Packed or (m,) ndarray of str
+        Texts, not all of which need be used.
+    rows : (n,) int, optional
+        Which of them.
+    """
+
+    source: Packed | StringArray
+    rows: IntArray | None = None
+
+    def __len__(self) -> int:
+        """Return the number of names."""
+        if self.rows is not None:
+            return len(self.rows)
+        return len(self.source.bounds) - 1 if isinstance(self.source, Packed) else len(self.source)
+
+    def take(self, rows: Rows) -> Names:
+        """Return some names by mask, positions or slice; their texts are not touched."""
+        source = self.__dict__.get("values")
+        if source is None and self.rows is not None:
+            return Names(self.source, self.rows[rows])
+        every = np.arange(len(self), dtype=np.int32)
+        return Names(self.source if source is None else source, every[rows])
+
+    @functools.cached_property
+    def values(self) -> StringArray:
+        """The names as `str`, (n,)."""
+        if isinstance(self.source, Packed):
+            return frozen(self.packed().values())
+        return self.source if self.rows is None else frozen(self.source[self.rows])
+
+    def packed(self) -> Packed:
+        """Return these names alone in UTF-8."""
+        if not isinstance(self.source, Packed):
+            return Packed.of(self.values)
+        return self.source if self.rows is None else self.source.take(self.rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes without the names that are not used."""
+        return _unpickled, tuple(self.packed())
+
+
+def to_names(values: Names | StringArray) -> Names:
+    """Return names given as an array, or as they are."""
+    return values if isinstance(values, Names) else Names(frozen(values))
+
+
+def _unpickled(*arrays: np.ndarray[Any, Any]) -> Names:
+    """Rebuild names in another process."""
+    return Names(Packed(*map(frozen, arrays)))
