@@ -4,6 +4,8 @@
 VENV    ?= .venv
 # An interpreter of your own choice: make test PYTHON=/path/to/python3.13
 PYTHON  ?=
+# Benchmarks to run; all by default.
+NAMES   ?=
 # Processes that run the tests.
 WORKERS ?= 2
 # make demo DATA=deals.csv ARGS="--preset salesforce"
@@ -22,7 +24,7 @@ install_test  := -e '.[cli,testing]' --group test $(addprefix -e ./,$(PLUGINS))
 install_lint  := -e . --group lint
 install_types := -e '.[cli,testing]' --group types
 install_docs  := -e '.[cli,testing]' --group docs
-install_bench := -e '.[cli]' --group bench
+install_bench := -e '.[arrow]' --group bench
 
 # Branches of these are covered to the last one: everything else rests on them.
 FULLY_COVERED := */kernels/*,*/rules.py,*/stages.py,*/stages/*,*/calendars.py,*/calendars/*,*/opportunity.py
@@ -34,10 +36,10 @@ PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: all bench clean deep deep-tests demo docs examples fmt help lint test types
+.PHONY: all bench bench-quick bench-scripts clean deep deep-tests demo docs examples fmt help lint test types
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
 
 demo: $(VENV)/.demo ## forecast a simulated company, or your own file: make demo DATA=deals.csv
 	@mkdir -p demo
@@ -80,10 +82,15 @@ docs: $(VENV)/.docs ## build the documentation and run its examples; warnings ar
 	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/sphinx-build -n -W --keep-going -q -b doctest docs docs/_build/doctest
 
-bench: $(VENV)/.bench ## measure speed against other tools
-	@if ls benchmarks/bench_*.py > /dev/null 2>&1; \
-	then $(BIN)/python -m pytest -o python_files='bench_*.py' -p no:cacheprovider benchmarks; \
-	else echo 'skipped: there are no benchmarks/bench_*.py'; fi
+# In an environment of its own: some of the peers want an older pandas.
+bench: | $(BIN)/python ## measure speed beside other tools; NAMES="forecast log" for some scripts
+	@$(MAKE) --no-print-directory VENV=$(VENV)/bench bench-scripts
+
+bench-quick: | $(BIN)/python ## the same with small tables, in under three minutes
+	@$(MAKE) --no-print-directory VENV=$(VENV)/bench QUICK=--quick bench-scripts
+
+bench-scripts: $(VENV)/.bench
+	$(BIN)/python benchmarks/run.py $(QUICK) $(NAMES)
 
 examples: $(VENV)/.demo ## run the examples on the public data sets, where they are at hand
 	@for pair in loan_applications:bpi2012 crm_opportunities:crm_sales_opportunities \

@@ -1,121 +1,132 @@
-"""Measure win curves by state and age, and the forecast that rests on them.
+"""Chances to win by stage and age: the table, and one chance for each deal.
 
-    make bench    or    OPENBLAS_NUM_THREADS=1 python benchmarks/bench_curves.py
-
-Each table is one run: every round times every contender once, and medians are printed with the
-range. The sweep backward in age is the plain way to the same numbers.
+lifelines answers for one event without competing ones, from a Cox model of the same stages; the
+sweep backward in age is the plain way to the very same numbers.
 """
 
 from __future__ import annotations
 
-import time
-
+import data
 import numpy as np
+import rounds
+from rounds import Contender, Goal
 
 import funnel as fn
 from funnel.kernels import renewal
 
-ROUNDS = 7
-STATES, DAYS = 8, 720
+AGES, SAMPLE = 720, 10_000
 AHEAD = np.arange(30, 361, 30)
-DEALS = 1_000_000
-SPEED = 3.0  # the table against the sweep, at least
-
-
-def measured(title, contenders):
-    """Time every contender once a round; print and return medians in milliseconds."""
-    for run in contenders.values():
-        run()
-    times = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
-        for name, run in contenders.items():
-            begin = time.perf_counter()
-            run()
-            times[name].append(1e3 * (time.perf_counter() - begin))
-    print(f"\n{title}")
-    for name, found in times.items():
-        print(f"  {name:42s} {np.median(found):9.2f} ms   ({min(found):.2f} to {max(found):.2f})")
-    return {name: float(np.median(found)) for name, found in times.items()}
-
-
-def hazards_by_age():
-    """Return hazards of 8 states that lead to one another, to won and to removed: (s, s + 2, d)."""
-    rng = np.random.default_rng(1)
-    shape = rng.random((STATES, STATES + 2, 1)) / (STATES + 2)
-    return 0.04 * shape * (1.0 + np.exp(-np.arange(DAYS) / 60.0))
+LIMIT, OURS = "copying whole numbers to floats", "win_curve, one date"
+TABLE = "cell_curves: 8 stages x 720 ages x 12 dates"
 
 
 def swept(hazards, fresh, ahead):
-    """Sweep backward in age through all horizons: (s, d, k)."""
-    states, won = len(hazards), len(hazards)
+    """Sweep backward in age through all horizons: (s, t, d), (s, h + 1), (k,) -> (s, d, k)."""
+    states, _, days = hazards.shape
+    won = states
     current = np.zeros(fresh.shape)
-    found = np.empty((states, DAYS, len(ahead)))
-    for age in range(DAYS + fresh.shape[1], -1, -1):
-        rates = hazards[:, :, min(age + 1, DAYS - 1)]
+    found = np.empty((states, days, len(ahead)))
+    for age in range(days + fresh.shape[1], -1, -1):
+        rates = hazards[:, :, min(age + 1, days - 1)]
         earlier = np.zeros_like(current)
         earlier[:, 1:] = rates[:, :states] @ fresh[:, :-1] + rates[:, won, None]
         earlier[:, 1:] += (1.0 - rates.sum(axis=1))[:, None] * current[:, :-1]
         current = earlier
-        if age < DAYS:
+        if age < days:
             found[:, age] = current[:, ahead]
     return found
 
 
-def bench_table_by_state_and_age():
-    """8 states x 720 ages x 12 horizons: entry and ages, then one chance for each of 1e6 deals."""
-    hazards = hazards_by_age()
-    cells = np.stack(np.divmod(np.arange(STATES * DAYS), DAYS))
-    key = np.random.default_rng(2).integers(0, STATES * DAYS, DEALS).astype(np.int32)
-    source, target = key.copy(), np.empty(DEALS)
+def kernels():
+    """Return the kernel from daily hazards to the table, and the sweep, which agree."""
+    rng = np.random.default_rng(1)
+    shape = rng.random((data.STAGES, data.STAGES + 2, 1)) / (data.STAGES + 2)
+    hazards = 0.04 * shape * (1.0 + np.exp(-np.arange(AGES) / 60.0))
+    cells = np.stack(np.divmod(np.arange(data.STAGES * AGES), AGES))
 
     def entry():
         leaving = renewal.densities(hazards[:, :, : AHEAD[-1] + 1])
-        return renewal.fresh_wins(leaving[:, :STATES], leaving[:, STATES])
+        return renewal.fresh_wins(leaving[:, : data.STAGES], leaving[:, data.STAGES])
 
     def table():
-        return renewal.conditional_wins(hazards, STATES, entry(), cells, AHEAD)
+        return renewal.conditional_wins(hazards, data.STAGES, entry(), cells, AHEAD)
 
-    known = entry()
-    column = np.ascontiguousarray(table()[:, 5])
-    exact = swept(hazards, known, AHEAD).reshape(STATES * DAYS, -1)
-    assert np.abs(exact - table()).max() < 1e-12
-    found = measured(
-        "table of 8 states x 720 ages x 12 horizons",
-        {
-            "from entry": entry,
-            "table, from entry on": table,
-            "sweep backward, from entry on": lambda: swept(hazards, entry(), AHEAD),
-            "one chance for each of 1e6 deals": lambda: np.take(
-                column, key, out=target, mode="clip"
-            ),
-            "limit: copy 1e6 codes to floats": lambda: np.copyto(target, source),
-        },
+    def sweep():
+        return swept(hazards, entry(), AHEAD)
+
+    assert np.abs(sweep().reshape(-1, len(AHEAD)) - table()).max() < 1e-10
+    return table, sweep
+
+
+def by_lifelines(history, pipeline):
+    """Return conditional chances of twelve dates by lifelines' Cox model."""
+    import lifelines
+    import pandas as pd
+
+    life = fn.outcomes(history)
+    closed = life.outcome > 0
+    days = np.where(closed, life.closed_on, history.observed_until) - history.created
+    deals = np.flatnonzero(days > 0)[:2_000]
+    frame = pd.DataFrame(
+        {"days": days[deals], "won": life.outcome[deals] == 1, "size": deals % data.STAGES}
     )
-    assert SPEED * found["table, from entry on"] < found["sweep backward, from entry on"]
+    fitted = lifelines.CoxPHFitter().fit(frame, "days", "won")
+    asked = pd.DataFrame({"size": pipeline.stage})
+    ages = pipeline.days_in_stage
+    return lambda: fitted.predict_survival_function(asked, times=AHEAD, conditional_after=ages)
 
 
-def bench_forecast():
-    """Forecast a year by quarters from 20,000 deals: with draws of the parameters, and without."""
-    history = fn.datasets.simulate(20_000, rng=1).history
-    pipeline, year = history.snapshot(), fn.Horizon.quarters("2026-07-01", 4)
-    shared = fn.DealForecaster("semi-markov").fit(history)
-    alone = fn.DealForecaster("semi-markov", spread="independent").fit(history)
-    cells = np.unique(shared.model.cells(pipeline))
-    cells, dates = cells[cells >= 0], year.edges[1:].astype("datetime64[D]") - 1
-    measured(
-        f"{len(pipeline):,} deals, {len(cells):,} cells, 4 quarters",
-        {
-            "win curves of all cells": lambda: shared.model.cell_curves(
-                cells, pipeline.as_of, dates
+def tables(quick):
+    """Yield the table by stage and age, one chance per deal, and the same beside lifelines."""
+    deals = 1_000_000 if quick else 10_000_000
+    history = data.history(20_000 if quick else 100_000)
+    model = fn.DealForecaster("semi-markov").fit(history).model
+    pipeline = data.pipeline(deals)
+    dates = data.AS_OF + AHEAD
+    cells = np.unique(model.cells(pipeline))
+    assert len(cells) == data.STAGES * AGES
+    table, sweep = kernels()
+    yield rounds.measure(
+        "Semi-Markov table, 8 stages x 720 ages x 12 dates",
+        [
+            Contender(TABLE, lambda: model.cell_curves(cells, pipeline.as_of, dates), "ours"),
+            Contender("kernel, 8 states", table, "kernel"),
+            Contender("sweep backward in age, 8 states", sweep),
+        ],
+        [Goal(TABLE, at_most=6.0)],
+    )
+    whole, target = pipeline.days_in_stage, np.empty(deals)
+    column = model.cell_curves(cells, pipeline.as_of, dates[5:6])[:, 0]
+    key = np.searchsorted(cells, model.cells(pipeline)).astype(np.int32)
+    np.testing.assert_allclose(
+        column[key[:SAMPLE]], model.win_curve(pipeline, dates[5:6])[:SAMPLE, 0]
+    )
+    yield rounds.measure(
+        f"One chance for each deal, {deals:,} deals",
+        [
+            Contender(LIMIT, lambda: np.copyto(target, whole), "limit"),
+            Contender(OURS, lambda: model.win_curve(pipeline, dates[5:6]), "ours"),
+            Contender(
+                "np.take from a table at hand",
+                lambda: np.take(column, key, out=target, mode="clip"),
+                "kernel",
             ),
-            "forecast, deals independent": lambda: alone.forecast(pipeline, year),
-            "forecast, with 8 draws of the parameters": lambda: shared.forecast(pipeline, year),
-            "draw of the parameters": lambda: shared.model.draw(np.random.default_rng(1)),
-            "fit": lambda: fn.DealForecaster("semi-markov").fit(history),
-        },
+        ],
+        [Goal(OURS, LIMIT, at_most=1.6)],
+    )
+    if not rounds.has("lifelines"):
+        return
+    some = pipeline.select(np.arange(deals // 10))
+    yield rounds.measure(
+        f"Chances by 12 dates given stage and age, {len(some):,} deals",
+        [
+            Contender("win_curve, 12 dates", lambda: model.win_curve(some, dates), "ours"),
+            Contender("lifelines, Cox, conditional_after", by_lifelines(history, some)),
+        ],
+        [Goal("win_curve, 12 dates", "lifelines, Cox, conditional_after", at_least=30.0)],
+        rounds=rounds.FEWEST,
     )
 
 
 if __name__ == "__main__":
-    bench_table_by_state_and_age()
-    bench_forecast()
+    rounds.main(tables)

@@ -1,0 +1,127 @@
+"""Fifty past snapshots of a change log."""
+
+from __future__ import annotations
+
+import attrs
+import data
+import numpy as np
+import rounds
+from rounds import Contender, Goal
+
+DATES = 50
+SOME = 2  # dates that the ASOF join is timed on
+LIMIT, OURS = f"copying {DATES} snapshots", f"{DATES} snapshots"
+
+
+def arrays(pipeline):
+    """Return all arrays of a snapshot, names of deals left out."""
+    fields = (getattr(pipeline, field.name) for field in attrs.fields(type(pipeline)))
+    own = [value for value in fields if isinstance(value, np.ndarray) and value.dtype != object]
+    return [*own, *pipeline.columns.values()]
+
+
+def all_of(history, days):
+    """Take one snapshot after the other; return the number of deals in them."""
+    return sum(len(history.snapshot(day)) for day in days)
+
+
+def frame_of(history):
+    """Return the log as a dataframe of polars."""
+    import polars as pl
+
+    names = ("deal", "at", "stage")
+    columns = {name: getattr(history, name) for name in names}
+    return pl.DataFrame({**columns, "amount": history.columns["amount"]})
+
+
+def by_polars(history, days):
+    """Return stage, days in it and amount of each deal at each date by polars."""
+    import polars as pl
+
+    frame = frame_of(history)
+    same = pl.col("deal").shift(-1) == pl.col("deal")
+    frame = frame.with_columns(
+        left=pl.when(same).then(pl.col("at").shift(-1)).otherwise(np.iinfo(np.int32).max)
+    )
+
+    def one(day):
+        known = frame.lazy().filter((pl.col("at") <= day) & (pl.col("left") > day))
+        return known.select("deal", "stage", "amount", age=day - pl.col("at")).collect()
+
+    def shifted(day):
+        known = frame.lazy().filter(pl.col("at") <= day)
+        last = (pl.col("deal").shift(-1) != pl.col("deal")).fill_null(value=True)
+        known = known.filter(last)
+        return known.select("deal", "stage", "amount", age=day - pl.col("at")).collect()
+
+    return (
+        lambda: sum(len(one(day)) for day in days),
+        lambda: sum(len(shifted(day)) for day in days),
+    )
+
+
+def by_duckdb(history, days):
+    """Return the same by an ASOF join of DuckDB."""
+    import duckdb
+    import polars as pl
+
+    base = duckdb.connect()
+    base.execute("SET threads = 2")
+    log = frame_of(history)
+    deals = pl.DataFrame({"deal": np.arange(history.n_deals, dtype=np.int32)})
+    base.register("log_frame", log)
+    base.register("deal_frame", deals)
+    base.execute("CREATE TABLE log AS SELECT * FROM log_frame")
+    base.execute("CREATE TABLE deals AS SELECT * FROM deal_frame")
+
+    def one(day):
+        query = f"""SELECT d.deal, l.stage, l.amount, {day} - l.at AS age
+                    FROM (SELECT deal, {day} AS day FROM deals) d
+                    ASOF JOIN log l ON d.deal = l.deal AND d.day >= l.at"""  # noqa: S608 - numbers
+        return base.execute(query).fetchnumpy()
+
+    return lambda: sum(len(one(day)["deal"]) for day in days)
+
+
+def tables(quick):
+    """Yield the table of fifty snapshots."""
+    history = data.history(50_000 if quick else 1_000_000)
+    days = np.linspace(data.LAST - data.WINDOW, data.LAST, DATES + 1).astype(int).tolist()[1:]
+    dates = np.array(days, dtype="datetime64[D]")
+    sizes = [len(history.snapshot(day)) for day in dates]
+    last = arrays(history.snapshot(dates[-1]))
+    intervals, shifted = by_polars(history, days)
+    asof = by_duckdb(history, days[-SOME:])
+    assert sum(sizes) == intervals() == shifted() == all_of(history, dates)
+    assert sum(sizes[-SOME:]) == asof()
+
+    def copied():
+        for size in sizes:
+            for values in last:
+                values[:size].copy()
+
+    width = sum(values.itemsize for values in last)
+    yield rounds.measure(
+        f"{DATES} past snapshots of {history.n_deals:,} deals, {len(history):,} rows "
+        f"({width} bytes each)",
+        [
+            Contender(LIMIT, copied, "limit"),
+            Contender(
+                OURS, lambda new: all_of(new, dates), "ours", fresh=lambda: (attrs.evolve(history),)
+            ),
+            Contender("the same history again", lambda: all_of(history, dates), "ours"),
+            Contender("polars, 2 threads, filter and last", shifted),
+            Contender("polars, 2 threads, on its own table of intervals", intervals),
+            Contender("duckdb, 2 threads, ASOF join", asof, times=DATES / SOME),
+        ],
+        [
+            Goal(OURS, LIMIT, at_most=1.4),
+            Goal(OURS, "polars, 2 threads, filter and last", at_least=10.0),
+            Goal(OURS, "duckdb, 2 threads, ASOF join", at_least=80.0),
+        ],
+        rounds=rounds.FEWEST,
+    )
+
+
+if __name__ == "__main__":
+    rounds.main(tables)
