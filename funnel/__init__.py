@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from funnel.diagnosis import Diagnosis, StandardFunnel, diagnose
     from funnel.forecasting import Arrivals, DealForecaster, Forecast, bridge_history
     from funnel.forecasting.api import forecast
+    from funnel.io import scan
     from funnel.opportunity import Opportunity
     from funnel.planning import InflowPlan, Plan, Scenario, plan_inflow, track
     from funnel.planning.api import plan
@@ -88,6 +89,7 @@ __all__ = [
     "plan",
     "plan_inflow",
     "planning",
+    "scan",
     "spells",
     "stages",
     "tables",
@@ -126,6 +128,7 @@ _HOME = {
     "outcomes": "tables",
     "plan": "planning",
     "plan_inflow": "planning",
+    "scan": "io",
     "spells": "tables",
     "track": "planning",
 }

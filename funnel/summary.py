@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
 
+import attrs
+
+from funnel._progress import shown
 from funnel.errors import InsufficientDataError
 from funnel.tables import History
 
@@ -12,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
 
-__all__ = ["HistorySource", "Summary", "merge_all", "summarize"]
+__all__ = ["HistorySource", "MappedSource", "Part", "Summary", "merge_all", "parts_of", "summarize"]
+
+TASKS = 512
+"""Most tasks given to an executor at once; with more chunks than that a task merges several."""
 
 
 @runtime_checkable
@@ -28,8 +35,33 @@ class Summary(Protocol):
         ...
 
 
+@runtime_checkable
+class Part(Protocol):
+    """A chunk that is read where it is needed: between processes travels where to find it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        ...
+
+    def read(self) -> History:
+        """Read the chunk.
+
+        Raises
+        ------
+        ReadError
+            When it cannot be read; the message names it.
+        """
+        ...
+
+
 class HistorySource(Protocol):
-    """Chunks of whole deals that can be gone through more than once."""
+    """Chunks of whole deals that can be gone through more than once.
+
+    A source may have ``parts``, a sequence of `Part`, so that an executor reads them; without, the
+    chunks themselves travel. It may have ``progress``, as `funnel.backtest` takes it: what each
+    pass over the source tells how far it is.
+    """
 
     def __iter__(self) -> Iterator[History]:
         """Yield the chunks, the same ones each time."""
@@ -37,6 +69,79 @@ class HistorySource(Protocol):
 
 
 S = TypeVar("S", bound=Summary)
+
+
+def parts_of(source: History | HistorySource, /) -> Iterable[History | Part]:
+    """Return the chunks of a source, unread where it has parts; a history is one chunk."""
+    if isinstance(source, History):
+        return (source,)
+    found: Sequence[History | Part] | None = getattr(source, "parts", None)
+    return source if found is None else found
+
+
+def _read(chunk: History | Part) -> History:
+    """Return a chunk, read."""
+    return chunk if isinstance(chunk, History) else chunk.read()
+
+
+@attrs.frozen(eq=False)
+class _MappedPart:
+    """A part that is changed where it is read."""
+
+    part: History | Part
+    change: Callable[[History], History]
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return "a chunk in memory" if isinstance(self.part, History) else self.part.name
+
+    def read(self) -> History:
+        """Read and change the chunk."""
+        return self.change(_read(self.part))
+
+
+@attrs.frozen(eq=False)
+class MappedSource:
+    """A source whose chunks are changed as they are read, for instance cut at a day.
+
+    Parameters
+    ----------
+    source : History or HistorySource
+        Where the chunks come from.
+    change : callable
+        ``History -> History``; picklable where the executor runs processes. It must not move deals
+        from one chunk to another.
+
+    Examples
+    --------
+    >>> import operator
+    >>> import funnel as fn
+    >>> history = fn.datasets.simulate(60, rng=1).history
+    >>> past = MappedSource(list(history.chunks(25)), operator.methodcaller("until", "2026-01-31"))
+    >>> sum(chunk.n_deals for chunk in past) == history.until("2026-01-31").n_deals
+    True
+    """
+
+    source: History | HistorySource
+    change: Callable[[History], History]
+
+    @property
+    def parts(self) -> tuple[Part, ...] | None:
+        """The chunks, not read yet; None where the source has no sequence of them."""
+        found = parts_of(self.source)
+        if not isinstance(found, Sequence):
+            return None
+        return tuple(_MappedPart(part, self.change) for part in found)
+
+    @property
+    def progress(self) -> bool | Callable[[int, int], None]:
+        """What passes over the source tell how far they are."""
+        return getattr(self.source, "progress", False)
+
+    def __iter__(self) -> Iterator[History]:
+        """Yield the changed chunks."""
+        return (self.change(_read(part)) for part in parts_of(self.source))
 
 
 def merge_all(summaries: Iterable[S], /) -> S:
@@ -89,14 +194,31 @@ def summarize(
     function : callable
         ``History -> summary``; picklable where the executor runs processes.
     executor : concurrent.futures.Executor, optional
-        Where to run; in this thread by default.
+        Where to run; in this thread by default. The chunks of a source that has ``parts``, such as
+        that of `funnel.scan`, are read there too.
 
     Returns
     -------
     summary
         The same, whatever the split and the executor.
     """
-    chunks: Iterable[History] = (source,) if isinstance(source, History) else source
+    parts = parts_of(source)
+    count = len(parts) if isinstance(parts, Sequence) else 0
     if executor is None:
-        return merge_all(map(function, chunks))
-    return merge_all(executor.map(function, chunks))
+        found: Iterable[S] = (function(_read(part)) for part in parts)
+    elif isinstance(parts, Sequence):
+        size = 1
+        while len(parts) > size * TASKS:
+            size *= 2  # whole branches of the tree of merges: sums of floats stay as they are
+        tasks = [parts[begin : begin + size] for begin in range(0, len(parts), size)]
+        count = len(tasks)
+        found = executor.map(functools.partial(_summarize_some, function), tasks)
+    else:
+        found = executor.map(function, map(_read, parts))
+    progress = getattr(source, "progress", False)
+    return merge_all(shown(found, count, progress, "Chunks") if count else found)
+
+
+def _summarize_some(function: Callable[[History], S], parts: Sequence[History | Part]) -> S:
+    """Read some chunks, one after the other, and merge what `function` makes of them."""
+    return merge_all(function(_read(part)) for part in parts)

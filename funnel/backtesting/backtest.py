@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from funnel._progress import shown
 from funnel.backtesting._run import Failure, Record, run
 from funnel.backtesting._windows import Span, at_least, tasks
 from funnel.backtesting.report import BacktestReport
@@ -16,7 +16,7 @@ from funnel.forecasting.api import resolve
 from funnel.tables import History
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from concurrent.futures import Executor
 
     from funnel.forecasting import FittedForecaster, Forecaster
@@ -123,7 +123,7 @@ def backtest(
     results: Iterable[list[Record] | Failure] = map(score, jobs)
     if executor is not None:  # a process gets the history once for each cutoff
         results = executor.map(score, jobs, chunksize=len(labelled))
-    found = list(_shown(results, len(jobs), progress))
+    found = list(shown(results, len(jobs), progress, "Backtest"))
     records = [record for part in found if not isinstance(part, Failure) for record in part]
     return BacktestReport(
         forecasters=tuple(labelled),
@@ -170,27 +170,3 @@ def _unknown(records: Sequence[Record]) -> int:
     """Count the won deals without an amount, each window once."""
     seen = {record.task.cutoff: record.unknown for record in records}
     return sum(seen.values())
-
-
-def _shown(
-    results: Iterable[list[Record] | Failure],
-    total: int,
-    progress: bool | Callable[[int, int], None],  # noqa: FBT001 - as `backtest` takes it
-) -> Iterator[list[Record] | Failure]:
-    """Pass results on, telling how many are done."""
-    if callable(progress):
-        for number, result in enumerate(results, 1):
-            progress(number, total)
-            yield result
-        return
-    if progress and sys.stderr.isatty():
-        try:
-            from rich.console import Console  # noqa: PLC0415 - an extra
-            from rich.progress import track  # noqa: PLC0415
-        except ImportError:
-            yield from results
-            return
-        bar = Console(stderr=True)
-        yield from track(results, "Backtest", total=total, console=bar, transient=True)
-        return
-    yield from results

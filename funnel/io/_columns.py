@@ -74,17 +74,15 @@ def attribute_columns(attributes: Sequence[str] | Mapping[str, str]) -> dict[str
     return named
 
 
-def pick(
-    source: Source, wanted: Mapping[str, str], offered: Mapping[str, Sequence[str]] | None = None
-) -> Sheet:
-    """Fetch columns: `wanted` must be there, of `offered` the first header that is.
+def places(
+    source: Source, wanted: Mapping[str, str], offered: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, int], Findings]:
+    """Return where columns are: `wanted` must be there, of `offered` the first header that is.
 
     Raises
     ------
     UnknownColumnError
         When a wanted column is not there; the message proposes the closest ones.
-    ReadError
-        When the source has no rows.
     """
     findings = source.findings
     positions: dict[str, int] = {}
@@ -94,10 +92,26 @@ def pick(
             spelt = source.columns[position]
             findings = findings.add(name, "header-spelling", f"taken for {header!r}", [-1], [spelt])
         positions[name] = position
-    for name, headers in (offered or {}).items():
+    for name, headers in offered.items():
         there = [header for header in headers if header in source.columns]
         if name not in positions and there:
             positions[name] = source.columns.index(there[0])
+    return positions, findings
+
+
+def pick(
+    source: Source, wanted: Mapping[str, str], offered: Mapping[str, Sequence[str]] | None = None
+) -> Sheet:
+    """Fetch columns, see `places`.
+
+    Raises
+    ------
+    UnknownColumnError
+        When a wanted column is not there.
+    ReadError
+        When the source has no rows.
+    """
+    positions, findings = places(source, wanted, offered or {})
     distinct = list(dict.fromkeys(positions.values()))
     table = source.load(distinct)
     if not table.num_rows:

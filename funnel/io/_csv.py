@@ -225,6 +225,21 @@ def read_columns(file: TextFile, positions: tuple[int, ...], width: int, delimit
         raise _explained(file, error, width) from error
 
 
+def stream_columns(
+    file: TextFile, positions: tuple[int, ...], width: int, delimiter: str
+) -> Iterator[Arrow]:
+    """Yield some columns as texts, a block of rows at a time."""
+    pa = arrow()
+    import pyarrow.csv as pv  # noqa: PLC0415 - an extra
+
+    try:
+        content, options = _how(file, positions, width, delimiter, threads=False)
+        for batch in pv.open_csv(content, **options):
+            yield pa.table(batch)
+    except (pa.ArrowInvalid, UnicodeError) as error:
+        raise _explained(file, error, width) from error
+
+
 def _parse(
     file: TextFile,
     positions: tuple[int, ...],
@@ -234,24 +249,34 @@ def _parse(
     threads: bool = True,
 ) -> Arrow:
     """Parse some columns as texts."""
+    import pyarrow.csv as pv  # noqa: PLC0415 - an extra
+
+    content, options = _how(file, positions, width, delimiter, threads=threads)
+    return pv.read_csv(content, **options)
+
+
+def _how(
+    file: TextFile, positions: tuple[int, ...], width: int, delimiter: str, *, threads: bool
+) -> tuple[Arrow, dict[str, Arrow]]:
+    """Return what pyarrow is to read, and how."""
     pa = arrow()
     import pyarrow.csv as pv  # noqa: PLC0415 - an extra
 
     names = [str(position) for position in positions]
-    return pv.read_csv(
-        str(file.path) if file.content is None else pa.BufferReader(file.content),
-        read_options=pv.ReadOptions(
+    content = str(file.path) if file.content is None else pa.BufferReader(file.content)
+    return content, {
+        "read_options": pv.ReadOptions(
             use_threads=threads,
             block_size=BLOCK,
             column_names=[str(position) for position in range(width)],
             skip_rows_after_names=1,
             encoding=file.encoding,
         ),
-        parse_options=pv.ParseOptions(delimiter=delimiter, newlines_in_values=file.wrapped),
-        convert_options=pv.ConvertOptions(
+        "parse_options": pv.ParseOptions(delimiter=delimiter, newlines_in_values=file.wrapped),
+        "convert_options": pv.ConvertOptions(
             include_columns=names, column_types=dict.fromkeys(names, pa.string())
         ),
-    )
+    }
 
 
 def _explained(file: TextFile, error: Exception, width: int) -> ReadError:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from funnel.typing import DayArray, FloatArray
 
 
-def choose(
+def wishes(
     source: Source,
     given: Mapping[str, str | None],
     attributes: Sequence[str] | Mapping[str, str],
@@ -39,8 +39,11 @@ def choose(
     *,
     needed: Sequence[str],
     reader: str,
-) -> Sheet:
-    """Fetch the columns that the arguments or the preset name, and demand those `needed`."""
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Return the headers that arguments name, and those that a preset offers, by our names.
+
+    Those `needed` are demanded.
+    """
     wanted = {name: header for name, header in given.items() if header is not None}
     named = attribute_columns(attributes)
     offered = {**preset.columns, **preset.attributes}
@@ -53,7 +56,20 @@ def choose(
         if name not in taken and not set(offered[name]) & set(source.columns):
             raise UnknownColumnError(offered[name][0], [name for name in source.columns if name])
     left = {name: headers for name, headers in offered.items() if name not in taken}
-    return pick(source, {**wanted, **named}, left)
+    return {**wanted, **named}, left
+
+
+def choose(
+    source: Source,
+    given: Mapping[str, str | None],
+    attributes: Sequence[str] | Mapping[str, str],
+    preset: Preset,
+    *,
+    needed: Sequence[str],
+    reader: str,
+) -> Sheet:
+    """Fetch the columns that the arguments or the preset name, and demand those `needed`."""
+    return pick(source, *wishes(source, given, attributes, preset, needed=needed, reader=reader))
 
 
 def all_kinds(kinds: Mapping[str, Kind] | None, schema: Schema | None) -> dict[str, Kind]:

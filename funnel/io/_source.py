@@ -15,7 +15,7 @@ from funnel.io._arrow import Arrow, arrow
 from funnel.tables import Findings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _PARQUET = b"PAR1"
 _PARQUET_NAMES = {".parquet", ".pq", ".parq"}
@@ -35,12 +35,15 @@ class Source:
         Positions of columns to a table of pyarrow with these columns in this order.
     findings : Findings
         What had to be found out to open it.
+    stream : callable, optional
+        As `load`, but it yields tables of some rows each, in their order; files have it.
     """
 
     name: str
     columns: tuple[str, ...]
     load: Callable[[Sequence[int]], Arrow]
     findings: Findings = attrs.field(factory=Findings.empty)
+    stream: Callable[[Sequence[int]], Iterator[Arrow]] | None = None
 
 
 def open_source(source: object, *, encoding: str | None, delimiter: str | None) -> Source:
@@ -110,10 +113,14 @@ def _open_csv(path: Path, name: str, encoding: str | None, delimiter: str | None
         """Parse some columns."""
         return _csv.read_columns(file, tuple(positions), len(columns), between)
 
+    def stream(positions: Sequence[int]) -> Iterator[Arrow]:
+        """Parse some columns, block by block."""
+        return _csv.stream_columns(file, tuple(positions), len(columns), between)
+
     findings = Findings.empty()
     if encoding is None and file.encoding != "utf8":
         findings = findings.add("file", "not-utf-8", f"read as {file.encoding}", [-1], [path.name])
-    return Source(name, columns, load, findings)
+    return Source(name, columns, load, findings, stream)
 
 
 def _open_parquet(path: Path, name: str) -> Source:
@@ -139,7 +146,16 @@ def _open_parquet(path: Path, name: str) -> Source:
             raise explained(error) from error
         return table.select([columns[position] for position in positions])
 
-    return Source(name, columns, load)
+    def stream(positions: Sequence[int]) -> Iterator[Arrow]:
+        """Read some columns, batch by batch."""
+        wanted = [columns[position] for position in positions]
+        try:
+            for batch in file.iter_batches(columns=wanted):
+                yield pa.table(batch).select(wanted)
+        except (pa.ArrowException, OSError) as error:
+            raise explained(error) from error
+
+    return Source(name, columns, load, stream=stream)
 
 
 def _open_frame(source: object) -> Source:

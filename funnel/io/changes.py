@@ -31,6 +31,12 @@ __all__ = ["Layout", "read_history"]
 Layout = Literal["states", "fields"]
 """What a row of a change log is: the full state after a change, or one field that changed."""
 
+HEADERS = (
+    *("id", "stage", "at", "seq", "amount", "currency", "created", "stage_entered"),
+    *("expected_close", "field", "old", "new"),
+)
+"""Keywords that name a column."""
+
 
 def read_history(
     source: str | os.PathLike[str] | Any,  # noqa: ANN401 - a dataframe of any library
@@ -173,28 +179,16 @@ def read_history(
     ------  ---------------  ----  ------------  --------------
     amount  amount-negative     1  row 3: -80.0  set to unknown
     """
+    arguments = dict(locals())
+    given = {name: arguments[name] for name in HEADERS}
     presets.demand_layout(layout)
-    given = {
-        "id": id,
-        "stage": stage,
-        "at": at,
-        "seq": seq,
-        "amount": amount,
-        "currency": currency,
-        "created": created,
-        "stage_entered": stage_entered,
-        "expected_close": expected_close,
-        "field": field,
-        "old": old,
-        "new": new,
-    }
     ready = presets.find(preset, layout)
     sheet = choose(
         open_source(source, encoding=encoding, delimiter=delimiter),
         given,
         attributes,
         ready,
-        needed=("id", "at", "field", "new") if layout == "fields" else ("id", "stage", "at"),
+        needed=needed(layout),
         reader="read_history",
     )
     style = Style(Clock(timezone, source_timezone, day_first), decimal, all_kinds(kinds, schema))
@@ -214,6 +208,11 @@ def read_history(
         timezone=timezone,
         strict=strict,
     )
+
+
+def needed(layout: Layout) -> tuple[str, ...]:
+    """Return the columns that a change log must have."""
+    return ("id", "at", "field", "new") if layout == "fields" else ("id", "stage", "at")
 
 
 def _states(

@@ -9,12 +9,12 @@ what was learnt later is not in them.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 import attrs
 import numpy as np
 
 from funnel.errors import ValidationError
+from funnel.kernels import keys as random_keys
 from funnel.stages import Outcome
 from funnel.typing import NO_DAY
 
@@ -145,8 +145,7 @@ def _codes(pipeline: Pipeline, origin: str, name: str) -> tuple[IntArray, tuple[
 def summarize_snapshots(history: History, /, *, every: int, limit: int) -> Snapshots:
     """Look at a chunk of history every so many days, counted back from its last day."""
     numbers, categories = _names(history.schema)
-    ids = map(str.encode, history.ids.tolist())
-    key = _mixed(np.fromiter(map(crc32, ids), dtype=np.uint64, count=history.n_deals))
+    key = random_keys.of_names(history.ids.tolist())
     first, wins = history.at[history.bounds[:-1]], _wins(history)
     ever, later = np.zeros((2, history.n_deals), dtype=np.bool_)
     lines: list[Lines] = [_no_lines(len(numbers), len(categories))]
@@ -159,7 +158,7 @@ def summarize_snapshots(history: History, /, *, every: int, limit: int) -> Snaps
         later[deal] |= until < WON_NEVER
         lines.append(
             (
-                _mixed(key[deal] + np.uint64(left)),
+                random_keys.mixed(key[deal] + np.uint64(left)),
                 np.column_stack((until, np.full(len(deal), left))),
                 np.column_stack([_numbers(pipeline, *name) for name in numbers]),
                 np.column_stack([_codes(pipeline, *name)[0] for name in categories]),
@@ -195,13 +194,6 @@ def _no_lines(numbers: int, categories: int) -> Lines:
     codes = np.empty((0, categories), dtype=np.int32)
     days = np.empty((0, 2), dtype=np.int64)
     return np.empty(0, dtype=np.uint64), days, np.empty((0, numbers)), codes
-
-
-def _mixed(keys: IntArray) -> IntArray:
-    """(n,) -> (n,): whole numbers as random ones, one to one (the finaliser of SplitMix64)."""
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> np.uint64(31))
 
 
 def _wins(history: History) -> IntArray:
