@@ -48,6 +48,8 @@ PACKED = 4
 MOST = 512
 """Chunks that rows are distributed to at once, each being an open file."""
 
+PLAIN = {".csv", ".tsv", ".txt"}
+
 ENDINGS = (".parquet", ".pq", ".parq", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 
 
@@ -305,16 +307,8 @@ def _distributed(
     paths: Sequence[Path], how: Mapping[str, Any], chunks: int | None, folder: Path
 ) -> tuple[tuple[FilePart, ...], Findings]:
     """Distribute rows to files by the id of their deal."""
-    if chunks is None:
-        size = sum(
-            path.stat().st_size * (1 if path.suffix.lower() in {".csv", ".tsv", ".txt"} else PACKED)
-            for path in paths
-            if path.is_file()
-        )
-        chunks = min(max(-(-size // CHUNK), 1), MOST)
-    if isinstance(chunks, bool) or not isinstance(chunks, int) or not 1 <= chunks <= MOST:
-        rule = f"must be a whole number from 1 to {MOST}"
-        raise ValidationError.from_value("chunks", rule, chunks, "")
+    count = _count(paths) if chunks is None else chunks
+    _at_most("chunks", count, MOST)
     given = {name: how[name] for name in HEADERS}
     ready = presets.find(how["preset"], how["layout"])
 
@@ -327,10 +321,27 @@ def _distributed(
 
     options = {"encoding": how["encoding"], "delimiter": how["delimiter"]}
     sources = [open_source(path, **options) for path in paths]
-    written, findings = distribute(sources, wanted, chunks, folder)
+    written, findings = distribute(sources, wanted, count, folder)
     again = {**how, "encoding": None, "delimiter": None}
     parts = (FilePart(path.name, str(path), again, numbered=True) for path in written)
     return tuple(parts), findings
+
+
+def _count(paths: Sequence[Path]) -> int:
+    """Return how many chunks files of these sizes make."""
+    size = sum(
+        path.stat().st_size * (1 if path.suffix.lower() in PLAIN else PACKED)
+        for path in paths
+        if path.is_file()
+    )
+    return min(max(-(-size // CHUNK), 1), MOST)
+
+
+def _at_most(name: str, value: object, most: int) -> None:
+    """Demand a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        rule = f"must be a whole number from 1 to {most}"
+        raise ValidationError.from_value(name, rule, value, "")
 
 
 def _survey(
