@@ -17,9 +17,18 @@ from funnel.typing import NO_DAY
 if TYPE_CHECKING:
     from funnel.typing import BoolArray, DayArray, IntArray
 
-__all__ = ["Pieces", "deal_bounds", "first_rows", "last_rows", "pieces", "pushes"]
+__all__ = [
+    "Pieces",
+    "deal_bounds",
+    "first_rows",
+    "last_of_day",
+    "last_rows",
+    "pieces",
+    "promised_before",
+    "pushes",
+]
 
-WON, LOST = 1, 2  # codes of funnel.stages.Outcome that count as closed
+OPEN, WON, LOST = 0, 1, 2  # codes of funnel.stages.Outcome; the last two count as closed
 
 
 class Pieces(NamedTuple):
@@ -170,7 +179,7 @@ def pieces(
         visit=visit,
         previous=previous.astype(np.int16),
         furthest=furthest.astype(np.int16),
-        reopened=_counts_within(was_closed & (outcome == 0), begin),
+        reopened=_counts_within(was_closed & (outcome == OPEN), begin),
         closed_on=closed_on.astype(np.int32),
         target=target,
         stop=stop,
@@ -179,13 +188,32 @@ def pieces(
     )
 
 
-def pushes(deal: IntArray, expected_close: DayArray) -> IntArray:
-    """(r,), (r,) -> (r,): how often the promised day had moved later, up to each row.
+def last_of_day(deal: IntArray, at: DayArray) -> BoolArray:
+    """(r,), (r,) -> (r,): mask of the rows that hold at the end of a day, for sorted rows."""
+    last = np.ones(len(deal), dtype=np.bool_)
+    last[:-1] = (deal[1:] != deal[:-1]) | (at[1:] != at[:-1])
+    return last
 
-    A promise that was taken away and given again is compared with the last one that was known.
+
+def promised_before(
+    deal: IntArray, at: DayArray, expected_close: DayArray, outcome: IntArray
+) -> IntArray:
+    """(r,) x 4 -> (r,): the row with the last promise before each row, -1 where there is none.
+
+    A promise is the expected close of an open deal at the end of a day. It is forgotten when the
+    deal closes, and not when it is taken back.
     """
-    begin = _carry(first_rows(deal))
-    known = expected_close != NO_DAY
-    last = _before(_carry(known), begin)
-    later = known & (last >= 0) & (expected_close > expected_close[last])
-    return _counts_within(later, begin)
+    ends = last_of_day(deal, at)
+    since = _carry(first_rows(deal) | (ends & (outcome != OPEN)))
+    return _before(_carry(ends & (outcome == OPEN) & (expected_close != NO_DAY)), since)
+
+
+def pushes(deal: IntArray, at: DayArray, expected_close: DayArray, outcome: IntArray) -> IntArray:
+    """(r,) x 4 -> (r,): how often the promise had moved to a later day, up to each row.
+
+    From the end of one day to that of another, see `promised_before`; within a day nothing counts.
+    """
+    before = promised_before(deal, at, expected_close, outcome)
+    known = last_of_day(deal, at) & (outcome == OPEN) & (expected_close != NO_DAY)
+    later = known & (before >= 0) & (expected_close > expected_close[before])
+    return _counts_within(later, _carry(first_rows(deal)))

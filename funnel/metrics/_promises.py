@@ -46,8 +46,8 @@ class DayEnds(NamedTuple):
 class Promises(NamedTuple):
     """One entry for each promise that was stated, (m,) each.
 
-    A promise stands from the end of the day on which it was first seen until it is moved or taken
-    back, or the deal closes.
+    A promise begins at the end of the day on which it was first seen. It ends when another one is
+    given, or the deal closes; while it is taken back it may still be moved.
     """
 
     row: IntArray
@@ -55,6 +55,7 @@ class Promises(NamedTuple):
     pushes: IntArray
     promise: IntArray
     end: IntArray  # positions in ENDS
+    over: BoolArray  # moved, or the deal is closed
     days: IntArray  # from the statement to the end, or to the censoring day
     moved: IntArray  # days by which it was pushed (> 0) or pulled (< 0), else 0
     late: BoolArray  # won after the promised day, or standing past it
@@ -63,22 +64,19 @@ class Promises(NamedTuple):
 def day_ends(history: History) -> DayEnds:
     """Collect the states at the ends of days."""
     require_history(history, "expected_close", "slippage")
-    last = np.ones(len(history), dtype=np.bool_)
-    last[:-1] = (history.deal[1:] != history.deal[:-1]) | (history.at[1:] != history.at[:-1])
-    row = np.flatnonzero(last)
-    deal, promise = history.deal[row], history.columns["expected_close"][row].astype(np.int64)
+    row = np.flatnonzero(trace.last_of_day(history.deal, history.at))
+    deal, at, promise = history.deal[row], history.at[row], history.columns["expected_close"][row]
     outcome = history.funnel.outcomes[history.stage[row]]
+    before = trace.promised_before(deal, at, promise, outcome)
     promised = (outcome == Outcome.OPEN) & (promise != NO_DAY)
-    goes_on = promised.copy()
-    goes_on[:1] = False
-    goes_on[1:] &= promised[:-1] & (deal[1:] == deal[:-1]) & (promise[1:] == promise[:-1])
+    goes_on = (before >= 0) & (promise == promise[before])
     return DayEnds(
         row=row,
         deal=deal.astype(np.int64),
-        at=history.at[row].astype(np.int64),
+        at=at.astype(np.int64),
         stage=history.stage[row].astype(np.int64),
-        promise=promise,
-        pushes=np.minimum(trace.pushes(deal, promise.astype(np.int32)), len(PUSHES) - 1),
+        promise=promise.astype(np.int64),
+        pushes=np.minimum(history.pushes[row], len(PUSHES) - 1),
         outcome=outcome,
         promised=promised,
         begins=promised & ~goes_on,
@@ -90,17 +88,19 @@ def promises(history: History) -> Promises:
     ends = day_ends(history)
     n = len(ends.row)
     begin = np.flatnonzero(ends.begins)
-    stops = ends.begins | ~ends.promised  # whatever ends the promise before it
+    stops = ends.begins | (ends.outcome != Outcome.OPEN)
     following = np.append(np.minimum.accumulate(np.where(stops, np.arange(n), n)[::-1])[::-1], n)
     after = following[begin + 1]
     inside = np.minimum(after, n - 1)
     over = (after < n) & (ends.deal[inside] == ends.deal[begin])
+    final = np.searchsorted(ends.deal, ends.deal[begin], side="right") - 1
+    stands = ends.promised[np.where(over, inside - 1, final)]  # on the day before the end
     old, new = ends.promise[begin], ends.promise[inside]
-    is_open = over & (ends.outcome[inside] == Outcome.OPEN)
-    moved = np.where(is_open & (new != NO_DAY), new - old, 0)
-    fate = np.where(moved > 0, PUSHED, np.where(moved < 0, PULLED, WITHDRAWN))
-    fate = np.where(is_open, fate, WON - 1 + ends.outcome[inside])
-    fate = np.where(over, fate, STANDING)
+    moves = over & ends.begins[inside]
+    moved = np.where(moves, new - old, 0)
+    fate = np.where(over, WON - 1 + ends.outcome[inside], STANDING)
+    fate = np.where(stands, fate, WITHDRAWN)
+    fate = np.where(moved > 0, PUSHED, np.where(moved < 0, PULLED, fate))
     until = np.where(over, ends.at[inside], history.observed_until)
     return Promises(
         row=ends.row[begin],
@@ -108,6 +108,7 @@ def promises(history: History) -> Promises:
         pushes=ends.pushes[begin],
         promise=old,
         end=fate,
+        over=over,
         days=until - ends.at[begin],
         moved=moved,
         late=((fate == WON) | (fate == STANDING)) & (until > old),

@@ -166,7 +166,7 @@ def _slipped(
     inside = cell >= 0
     pushed, standing = found.end == ENDS.index("pushed"), found.end == ENDS.index("standing")
     late, moved = inside & found.late, inside & pushed
-    cause = np.where(pushed, 0, np.where(standing, 2, 1))
+    cause = np.where(pushed, 0, np.where(found.over, 1, 2))
     sums, place = np.unique(key[moved], return_inverse=True)
     days = np.zeros(len(sums), dtype=np.int64)
     np.add.at(days, place, found.moved[moved])
@@ -224,10 +224,14 @@ def slippage(
 
     Notes
     -----
-    A promise is an expected close as it stood at the end of a day, until it is moved or taken back
-    or the deal closes; each push begins a new promise. Every promise is in one of the seven counts.
-    ``rate`` is the Aalen-Johansen share of promises that come to be pushed by the highest age seen:
-    those still standing are censored, and closing competes.
+    A promise is an expected close as it stood at the end of a day, until another one is given or
+    the deal closes. It is pushed when the next one is for a later day: each push begins a new
+    promise, and the counts of pushes are the sums of `History.pushes`. A promise that is taken back
+    and given again is compared with the last one; ``withdrawn`` are those that were not given again
+    before the deal closed, or so far. A closed deal has no promise, so that its first one after a
+    reopening is new, and no push. Every promise is in one of the seven counts. ``rate`` is the
+    Aalen-Johansen share of promises that come to be pushed by the highest age seen: those of open
+    deals are censored, and closing competes.
 
     Examples
     --------

@@ -8,7 +8,6 @@ import attrs
 import numpy as np
 
 from funnel.errors import ValidationError
-from funnel.kernels import trace
 from funnel.models._references import CENSORED, references
 from funnel.models._segment_counts import tally
 from funnel.typing import NO_DAY
@@ -115,7 +114,7 @@ def summarize_slippage(history: History, owner: str, /) -> CloseDateSummary:
     weeks = np.arange((history.observed_until - history.observed_from) // WEEK, 0, -1)
     seen = references(history, history.observed_until - WEEK * weeks)
     promise = history.columns["expected_close"]
-    push = np.minimum(trace.pushes(history.deal, promise), PUSHES - 1)[seen.row]
+    push = np.minimum(history.pushes, PUSHES - 1)[seen.row]
     if history.schema.column("expected_close").known == "final":
         promise, push = np.full_like(promise, NO_DAY), np.full_like(push, -1)
     codes, owners = owners_of(history.schema, history.columns, owner)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from funnel.kernels import trace
 from funnel.models._sojourns import CLASSES, Layout, Sojourns, _targets, summarize_sojourns
 from funnel.typing import NO_DAY
 
@@ -123,7 +122,7 @@ def summarize_spells(history: History, /) -> Spells:
     found |= {f"column {name}": values[rows] for name, values in history.columns.items()}
     numbers, categories = covariates(history.schema)
     if "state pushes" in numbers:
-        found["state pushes"] = trace.pushes(history.deal, history.columns["expected_close"])[rows]
+        found["state pushes"] = history.pushes[rows]
     columns = (state[piece], birth, begin[rows], end[rows], target)
     split, source = _split(np.stack(columns, axis=1).astype(np.int64))
     return Spells(

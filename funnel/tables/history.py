@@ -231,9 +231,10 @@ class History(Table):
         return type(found)(*(frozen(column) for column in found))
 
     @functools.cached_property
-    def _pushes(self) -> IntArray:
-        """How often the promise had moved later, up to each row."""
-        return frozen(trace.pushes(self.deal, self.columns["expected_close"]))
+    def pushes(self) -> IntArray:
+        """How often the promise had been pushed, up to each row, (r,); see `kernels.trace`."""
+        outcome = self.funnel.outcomes[self.stage]
+        return frozen(trace.pushes(self.deal, self.at, self.columns["expected_close"], outcome))
 
     # -- the doors to the past -------------------------------------------------------------------
 
@@ -300,7 +301,7 @@ class History(Table):
             visits=pieces.visit[piece],
             previous_stage=pieces.previous[piece],
             furthest_stage=_past.stage_at(self.funnel, pieces.furthest[piece]),
-            pushes=self._pushes[rows],
+            pushes=self.pushes[rows],
             reopened=pieces.reopened[piece],
             columns=_past.columns_of(self, rows, cut),
         )

@@ -84,10 +84,10 @@ def test_snapshot_is_the_state_of_the_day():
 
 
 def test_snapshot_at_the_end():
-    """D was reopened: no closing day, and A's promise was pushed once."""
+    """D was reopened: no closing day, and a new promise; that of A was pushed once."""
     table = history().snapshot()
     assert ["A", "B", "C", "D"] == table.ids.tolist()
-    assert [1, 0, 0, 1] == table.pushes.tolist()
+    assert [1, 0, 0, 0] == table.pushes.tolist()
     assert [0, 0, 0, 1] == table.reopened.tolist()
     assert NO_DAY == table.closed_on[3]
     assert ["Won", "Qualify", "Propose", "Won"] == [FUNNEL.ids[c] for c in table.furthest_stage]

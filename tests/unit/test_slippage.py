@@ -63,6 +63,38 @@ def test_each_promise_has_one_end():
     assert [10.0] == found.days.tolist()
 
 
+def test_one_definition_of_a_push():
+    """Counted by hand: over a reopening there is none, over a gap there is one, within a day none.
+
+    The promises that end as pushed are as many as the pushes of the deals.
+    """
+    rows = [
+        ("reopened", "01-05", "Qualify", "01-31"),
+        ("reopened", "01-20", "Lost", "01-31"),
+        ("reopened", "02-10", "Qualify", "03-15"),  # a new promise
+        ("reopened", "02-20", "Qualify", "03-31"),  # one push
+        ("gap", "01-05", "Qualify", "01-31"),
+        ("gap", "01-20", "Qualify", None),
+        ("gap", "02-10", "Qualify", "03-15"),  # one push, 36 days after the promise
+        ("same", "01-05", "Qualify", "01-31"),
+        ("same", "01-20", "Qualify", None),
+        ("same", "02-10", "Qualify", "01-31"),  # it stands again
+        ("day", "01-05", "Qualify", "01-31"),
+        ("day", "01-20", "Qualify", "02-28"),
+        ("day", "01-20", "Qualify", "01-31"),  # corrected on the same day
+        ("blank", "01-05", "Qualify", "01-31"),
+        ("blank", "01-20", "Qualify", None),
+        ("blank", "01-25", "Won", None),
+    ]
+    history = build(rows)
+    pushes = dict(zip(history.ids.tolist(), history.snapshot().pushes.tolist(), strict=True))
+    assert {"reopened": 1, "gap": 1, "same": 0, "day": 0, "blank": 0} == pushes
+    ends = dict(zip(ENDS, slippage(history).ends[0].tolist(), strict=True))
+    assert {"pushed": 2, "lost": 1, "withdrawn": 1, "standing": 4} == {
+        name: n for name, n in ends.items() if n
+    }
+
+
 def test_the_share_pushed_has_the_standing_censored():
     """All nine promises stood for 15 days; one was pushed then, and none later."""
     found = slippage(build())
@@ -112,8 +144,9 @@ def loop(history, leads, unit_end):
             state = by_day.get(day, state)
             promise = int(history.columns["expected_close"][state])
             is_open = history.funnel.outcomes[history.stage[state]] == Outcome.OPEN
-            if not is_open or promise == NO_DAY:
+            if not is_open:
                 stint = None
+            if not is_open or promise == NO_DAY:
                 continue
             if stint != promise:
                 stint, seen = promise, set()
@@ -156,6 +189,7 @@ def test_promises_begin_and_end_alike(history):
     assert str(kept) == str(kept_promises(history.chunks(2), per=("pushes", "lead")))
     pushed, standing = (found.ends[:, ENDS.index(name)].sum() for name in ("pushed", "standing"))
     at_the_end = history.snapshot()
+    assert at_the_end.pushes.sum() == pushed
     promised = (at_the_end.outcome == Outcome.OPEN) & (at_the_end.expected_close != NO_DAY)
     assert np.count_nonzero(promised) == standing
     assert (pushed > 0) == bool(np.nansum(found.days) > 0)

@@ -76,7 +76,7 @@ def test_no_rows():
     """A history without rows has no pieces."""
     empty = np.empty(0, dtype=np.int32)
     assert 0 == len(cut(empty, empty, empty, []).deal)
-    assert [] == trace.pushes(empty, empty).tolist()
+    assert [] == trace.pushes(empty, empty, empty, empty).tolist()
 
 
 def test_last_rows_are_those_on_or_before_the_day():
@@ -91,5 +91,23 @@ def test_last_rows_are_those_on_or_before_the_day():
 def test_pushes_count_later_promises_only():
     """A promise withdrawn and given again is compared with the last known one."""
     promise = np.array([NO_DAY, 5, NO_DAY, 7, 6, 8, 3, 2], dtype=np.int32)
-    deal = np.array([0, 0, 0, 0, 0, 0, 1, 1])
-    assert [0, 0, 0, 1, 1, 2, 0, 0] == trace.pushes(deal, promise).tolist()
+    deal, at = np.array([0, 0, 0, 0, 0, 0, 1, 1]), np.arange(8)
+    found = trace.pushes(deal, at, promise, np.zeros(8, dtype=int))
+    assert [0, 0, 0, 1, 1, 2, 0, 0] == found.tolist()
+
+
+def test_a_promise_after_a_reopening_is_a_new_one():
+    """Closed with 5, reopened with 9, which is no push; 12 is one. Closed rows promise nothing."""
+    promise = np.array([5, 7, 9, 12], dtype=np.int32)
+    outcome = np.array([0, 2, 0, 0])  # lost, and reopened
+    deal, at = np.zeros(4, dtype=int), np.arange(4)
+    assert [-1, -1, -1, 2] == trace.promised_before(deal, at, promise, outcome).tolist()
+    assert [0, 0, 0, 1] == trace.pushes(deal, at, promise, outcome).tolist()
+
+
+def test_within_a_day_nothing_is_pushed():
+    """5, then 9 and 6 on one day: one push, to 6; what was corrected at once is not counted."""
+    promise = np.array([5, 9, 6, 8, 6], dtype=np.int32)
+    deal, at = np.zeros(5, dtype=int), np.array([0, 1, 1, 2, 2])
+    found = trace.pushes(deal, at, promise, np.zeros(5, dtype=int))
+    assert [0, 0, 1, 1, 1] == found.tolist()
