@@ -10,7 +10,7 @@ import typer
 from funnel._display import money
 from funnel.calendars import Horizon, to_date, to_day
 from funnel.cli import _output, _screen
-from funnel.cli._options import listed
+from funnel.cli._options import listed, valued
 from funnel.cli._questions import BridgeOptions, WaterfallOptions
 from funnel.cli._reading import check_days, check_models, read_known
 from funnel.cli._talk import usage
@@ -31,15 +31,28 @@ LISTED = 25  # deals behind a bar
 
 def run_waterfall(options: WaterfallOptions) -> None:
     """Read, compare two pipelines and print."""
-    check_days({"--from": options.start, "--to": options.end})
+    check_days({"--from": options.start, "--to": options.end, "--start": options.first})
     _check_bar(options.deals, BARS)
-    by = listed(options.by)
-    history = read_known(options, by)
+    promised = None
+    if options.promised is not None:
+        promised = _periods(options.promised, "--promised", options)
+    elif options.first is not None:
+        raise typer.BadParameter("has no meaning without --promised", param_hint="--start")
+    by, where = listed(options.by), valued(options.where, "--where")
+    history = read_known(options, tuple(dict.fromkeys((*by, *where))))
     end = options.end or str(to_date(history.observed_until))
-    found = waterfall(history, options.start, end, by=by)
+    found = waterfall(history, options.start, end, by=by, where=where, promised=promised)
     behind = None if options.deals is None else found.deals(options.deals)
-    shown = _side_by_side(found, by) if by else _screen.result(found)
-    _print(found, behind, shown, as_json=options.as_json, keys=len(by))
+    keys = (*by, *(() if promised is None else ("period",)))
+    shown = _side_by_side(found, keys) if keys else _screen.result(found)
+    _print(found, behind, shown, as_json=options.as_json, keys=len(keys))
+
+
+def _periods(text: str, option: str, options: WaterfallOptions | BridgeOptions) -> Horizon:
+    """Return the periods that an option speaks of, by default from the day after --from."""
+    with usage(option):
+        first = options.first or np.datetime64(to_day(options.start) + 1, "D")
+        return Horizon.parse(text, first)
 
 
 def run_bridge(options: BridgeOptions) -> None:
@@ -48,9 +61,7 @@ def run_bridge(options: BridgeOptions) -> None:
     model = options.model or DEFAULT
     check_models("--model", (model,))
     _check_bar(options.deals, CAUSES[1:-1])
-    with usage("--periods"):
-        first = options.first or np.datetime64(to_day(options.start) + 1, "D")
-        horizon = Horizon.parse(options.periods, first)
+    horizon = _periods(options.periods, "--periods", options)
     by = listed(options.by)
     history = read_known(options, by)
     end = options.end or str(to_date(history.observed_until))
@@ -90,7 +101,7 @@ def _largest(behind: ResultTable, keys: int) -> str:
 
 
 def _side_by_side(found: Waterfall, by: tuple[str, ...]) -> str:
-    """Show the groups of a waterfall beside one another, once in money and once in deals."""
+    """Show groups and periods beside one another, once in money and once in deals."""
     columns = found.to_columns()
     names = [
         " / ".join(part or "(unknown)" for part in key)

@@ -50,7 +50,8 @@ STAYS = {
     INTERVAL: "{p50_low} – {p50_high}",
     "P90": "{p90}",
     f"{INTERVAL} ": "{p90_low} – {p90_high}",
-    "mean": "{mean}",
+    "restricted mean": "{restricted_mean}",
+    "up to": "{up_to}",
 }
 CYCLE = {
     "deals": "{started}",

@@ -128,6 +128,18 @@ def listed(texts: Iterable[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, names)))
 
 
+def valued(texts: Iterable[str] | None, option: str) -> dict[str, tuple[str, ...]]:
+    """Return the values by column of ``COLUMN=VALUE,VALUE``; those of one column add up."""
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts or ():
+        name, sign, values = (part.strip() for part in text.partition("="))
+        if not name or not sign:
+            raise typer.BadParameter(f"must be COLUMN=VALUE, got {text!r}", param_hint=option)
+        more = tuple(value.strip() for value in values.split(","))
+        found[name] = tuple(dict.fromkeys((*found.get(name, ()), *more)))
+    return found
+
+
 def takes_options(command: Callable[[Any], None]) -> Callable[..., None]:
     """Give a command all fields of its one argument, an attrs class, as options."""
     (argument,) = inspect.signature(command, eval_str=True).parameters.values()

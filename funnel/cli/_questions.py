@@ -128,6 +128,17 @@ class WaterfallOptions(Options):
         None
     )
     by: _BY = None
+    where: Annotated[
+        list[str] | None,
+        _given("Only deals with this value; more of one column with commas.", "COLUMN=VALUE"),
+    ] = None
+    promised: Annotated[
+        str | None, _given("Only deals promised in these periods, as 1q or 3m.", "LENGTH")
+    ] = None
+    first: Annotated[
+        str | None,
+        _given("A day of the first period; the one after --from.", "DATE", "--start"),
+    ] = None
     deals: Annotated[str | None, _given("List the deals behind a bar.", "BAR")] = None
     as_json: _JSON = False
 

@@ -278,7 +278,7 @@ class StandardFunnel(ResultTable):
             for place, stage in enumerate(states)
             if entered[place] and not (stage.on_hold or stage.retired)
         ]
-        rates, days = moved.rate[0][used], stays.mean[0][used]
+        rates, days = moved.rate[0][used], stays.restricted_mean[0][used]
         unusable = [
             states[place].id for place, rate in zip(used, rates, strict=True) if not rate > 0
         ]

@@ -38,7 +38,7 @@ def _quantile_columns(
 
 
 def _bounded(scope: Scope, cells: IntArray, outlasted: BoolArray) -> tuple[str, ...]:
-    """(c,), (c * s,) -> a note on the rows whose mean is a lower bound; on hold they count."""
+    """(c,), (c * s,) -> a note on rows whose mean is not known; on hold they count."""
     stages = scope.funnel.n_stages
     rows = np.flatnonzero(outlasted)
     if not len(rows):
@@ -52,7 +52,7 @@ def _bounded(scope: Scope, cells: IntArray, outlasted: BoolArray) -> tuple[str, 
     names = ", ".join(" / ".join(name or "(unknown)" for name in key) for key in keys)
     rest = len(rows) - len(shown)
     more = f" and {rest:,} more" if rest else ""
-    said = "the mean is a lower bound where some stays outlast the highest age seen"
+    said = "the restricted mean is a lower bound of the mean where some stays outlast `up_to`"
     return (f"{said}: {names}{more}" if names else f"{said}: stages on hold, in {rest:,} rows",)
 
 
@@ -89,6 +89,8 @@ class DurationSummary:
 
     def table(self, *, shares: Sequence[float] = (0.5, 0.9), level: float = 0.95) -> DurationTable:
         """Return one row for each group, period and open stage."""
+        from statistics import NormalDist  # noqa: PLC0415  (it loads decimal and fractions)
+
         asked = np.asarray(shares, dtype=np.float64)
         cells, states = self.scope.shown(self.groups), len(self.scope.funnel.ids)
         stages = self.scope.funnel.n_stages
@@ -97,8 +99,7 @@ class DurationSummary:
         place, left = np.divmod(self.stays.key, 2)
         count[np.searchsorted(where, place), left] = self.stays.count
         days, low, high = np.full((3, len(where), len(asked)), np.nan)
-        mean = np.full(len(where), np.nan)
-        outlasted = np.zeros(len(where), dtype=np.bool_)
+        mean, spread, last, outlasting = np.full((4, len(where)), np.nan)
         for part, events, risk in self.ages.blocks(where):
             curve, variance = survival.kaplan_meier(events[:, 0], risk)
             seen = np.asarray((risk > 0).any(axis=1))
@@ -110,11 +111,14 @@ class DurationSummary:
                 into[part] = np.where(seen[:, None], values, np.nan)
             end = np.max(np.where(risk > 0, np.arange(1, risk.shape[1] + 1), 1), axis=1)
             # An exit on day t is t days long: the mean sums S over the ends of the days before.
-            area = survival.restricted_mean(curve, variance)[0]
-            mean[part] = np.where(seen, area[np.arange(len(end)), end - 1], np.nan)
-            outlasted[part] = seen & (curve[:, -1] > survival.ROUNDING)
+            rows = np.arange(len(end))
+            area = [moment[rows, end - 1] for moment in survival.restricted_mean(curve, variance)]
+            for into, values in ((mean, area[0]), (spread, area[1]), (last, end - 1)):
+                into[part] = np.where(seen, values, np.nan)
+            outlasting[part] = np.where(seen, curve[rows, end], np.nan)
+        half = NormalDist().inv_cdf(0.5 + level / 2.0) * np.sqrt(spread)
         shape = (len(cells), stages)
-        notes = [*self.scope.notes(), *_bounded(self.scope, cells, outlasted)]
+        notes = [*self.scope.notes(), *_bounded(self.scope, cells, outlasting > survival.ROUNDING)]
         if self.outside:
             notes.append(f"{self.outside:,} stays began outside of the periods")
         if self.undated:
@@ -129,7 +133,11 @@ class DurationSummary:
             days=days.reshape(*shape, -1),
             low=low.reshape(*shape, -1),
             high=high.reshape(*shape, -1),
-            mean=mean.reshape(shape),
+            restricted_mean=mean.reshape(shape),
+            mean_low=np.maximum(mean - half, 0.0).reshape(shape),
+            mean_high=(mean + half).reshape(shape),
+            up_to=last.reshape(shape),
+            outlasting=outlasting.reshape(shape),
             notes=tuple(notes),
         )
 
@@ -152,14 +160,18 @@ class DurationTable(GroupedTable):
         Stays that began, and how many of them have ended.
     days, low, high : (c, s, q) float64
         Quantiles with their intervals; infinite where not reached, NaN where nothing was seen.
-    mean : (c, s) float64
-        Mean of the days, cut at the highest age seen in the row: a lower bound of the mean where
-        some stays outlast it, and a note names these rows.
+    restricted_mean, mean_low, mean_high : (c, s) float64
+        Mean of the days, those beyond `up_to` counted as `up_to`, with its interval. It is the mean
+        where no stay is longer, and a lower bound of it elsewhere; a note names these rows.
+    up_to : (c, s) float64
+        Highest age seen in the row, in days.
+    outlasting : (c, s) float64
+        Share of the stays that are longer.
     notes : tuple of str
         What is not in the table.
     """
 
-    percents: ClassVar[frozenset[str]] = frozenset({"observed"})
+    percents: ClassVar[frozenset[str]] = frozenset({"observed", "outlasting"})
 
     scope: Scope
     per: str
@@ -170,7 +182,11 @@ class DurationTable(GroupedTable):
     days: FloatArray
     low: FloatArray
     high: FloatArray
-    mean: FloatArray
+    restricted_mean: FloatArray
+    mean_low: FloatArray
+    mean_high: FloatArray
+    up_to: FloatArray
+    outlasting: FloatArray
     notes: tuple[str, ...]
 
     def to_columns(self) -> dict[str, Any]:
@@ -182,7 +198,10 @@ class DurationTable(GroupedTable):
             "stays": self.stays.ravel(),
             "left": self.left.ravel(),
             **_quantile_columns(self.shares, self.days, self.low, self.high),
-            "mean": self.mean.ravel(),
+            **{
+                name: getattr(self, name).ravel()
+                for name in ("restricted_mean", "mean_low", "mean_high", "up_to", "outlasting")
+            },
         }
 
     @property

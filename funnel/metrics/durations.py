@@ -139,7 +139,7 @@ def stage_durations(
     Returns
     -------
     DurationTable
-        Kaplan-Meier quantiles with intervals, and the mean up to the highest age seen.
+        Kaplan-Meier quantiles and the restricted mean, with intervals.
 
     Raises
     ------
@@ -154,9 +154,11 @@ def stage_durations(
     then; where the day of entry is unknown the stay is in the counts and in no quantile. A quantile
     that was not reached is infinite (NaN in a frame). Kaplan & Meier 1958,
     doi:10.1080/01621459.1958.10501452; intervals after Brookmeyer & Crowley 1982,
-    doi:10.2307/2530286, on the log-log scale. The mean is the area under the curve up to the
-    highest age seen. Where the curve does not come down to 0 by then, some stays last longer than
-    any that was seen: the figure is a lower bound of the mean, and a note names the rows.
+    doi:10.2307/2530286, on the log-log scale. The restricted mean is the area under the curve
+    up to the highest age seen (`up_to`), with the variance of Kaplan & Meier. Where the last age
+    belongs to a stay that goes on, the curve does not come down to 0: a share ``outlasting`` is
+    longer than any stay that was seen to end, and the mean is above the restricted one, by how much
+    nobody can say. A note names the rows.
 
     Examples
     --------
@@ -167,7 +169,7 @@ def stage_durations(
     ...     at=["2026-01-05", "2026-01-15", "2026-01-05", "2026-01-25", "2026-01-15"],
     ... )
     >>> found = stage_durations(history)
-    >>> found.days[0, 0].tolist(), found.mean[0].tolist()  # C is still there after 10 days
+    >>> found.days[0, 0].tolist(), found.restricted_mean[0].tolist()  # C stayed
     ([20.0, 20.0], [16.66...])
     """
     check_level(level)

@@ -257,4 +257,6 @@ def waterfall(
         promised=promised,
         money=None if rates is None else (rates, to),
     )
-    return summarize(source, count, executor=executor).table()
+    found = summarize(source, count, executor=executor).table()
+    scope = [f"{name} {' or '.join(v or '(unknown)' for v in where[name])}" for name in where]
+    return attrs.evolve(found, notes=(*(f"only deals with {name}" for name in scope), *found.notes))

@@ -244,6 +244,30 @@ def test_groups_of_a_waterfall_stand_side_by_side(run, files, history):
     assert str(columns["deals"][columns["bar"].tolist().index("lost")]) == lost.split()[-1]
 
 
+def test_a_waterfall_of_a_scope(run, files, history):
+    """Values of one column add up, those of several are demanded together."""
+    asked = ("waterfall", *files, "--from", "2026-03-31")
+    many = ("--where", "region=North,West", "--where", "owner=Ana", "--where", "owner=Chen")
+    where = {"region": ("North", "West"), "owner": ("Ana", "Chen")}
+    expected = waterfall(history, "2026-03-31", "2026-06-30", where=where)
+    assert expected.to_dict() == printed(run(*asked, *many, "--json"))
+    assert "only deals with region North or West" in fits(run(*asked, *many))
+
+
+def test_a_waterfall_of_promised_periods(run, files, history):
+    """The periods stand side by side; the first one is that after the first day."""
+    periods = fn.Horizon.quarters("2026-04-01", 2)
+    expected = waterfall(history, "2026-03-31", "2026-06-30", promised=periods)
+    asked = ("waterfall", *files, "--from", "2026-03-31", "--promised", "2q")
+    assert expected.to_dict() == printed(run(*asked, "--json"))
+    shown = fits(run(*asked, "--deals", "pushed in")).splitlines()
+    assert ["bar", "2026-Q2", "2026-Q3", "all"] == shown[1].split()
+    later = waterfall(
+        history, "2026-03-31", "2026-06-30", promised=fn.Horizon.quarters("2026-10-01", 2)
+    )
+    assert later.to_dict() == printed(run(*asked, "--start", "2026-10-01", "--json"))
+
+
 def test_the_deals_behind_a_bar(run, files):
     """The largest ones are shown, and how many are not."""
     done = run("waterfall", *files, "--from", "2023-06-30", "--to", "2026-06-30", "--deals", "lost")
@@ -550,6 +574,9 @@ def test_weeks_of_a_plan(run, files, periods, heading):
         (("waterfall",), "--from"),
         (("waterfall", "--from", "March"), "--from"),
         (("waterfall", "--from", "2026-03-31", "--deals", "wom"), "'won'"),
+        (("waterfall", "--from", "2026-03-31", "--where", "region"), "COLUMN=VALUE"),
+        (("waterfall", "--from", "2026-03-31", "--promised", "2x"), "--promised"),
+        (("waterfall", "--from", "2026-03-31", "--start", "2026-04-01"), "--promised"),
         (("bridge", "--from", "2026-03-31", "--deals", "start"), "--deals"),
         (("bridge", "--from", "2026-03-31", "--model", "win-rat"), "'win-rate'"),
         (("bridge", "--from", "2026-03-31", "--periods", "2x"), "--periods"),
@@ -612,6 +639,8 @@ def test_plans_that_cannot_be_asked(run, arguments, told):
         (("metrics", "--as-of", "2030-01-01"), "observed until"),
         (("waterfall", "--from", "2026-03-31", "--to", "2030-01-01"), "observed until"),
         (("waterfall", "--from", "2026-03-31", "--to", "2026-03-31"), "start"),
+        (("waterfall", "--from", "2026-03-31", "--where", "regoin=North"), "'region'"),
+        (("waterfall", "--from", "2026-03-31", "--where", "region=Nroth"), "'North'"),
         (("bridge", "--from", "2026-06-30", "--model", "win-rate"), "end must be after start"),
         (("diagnose", "--standard", "10:6:3:2"), "must have 6 ratios"),
         (("diagnose", "--standard", "project"), "'potential'"),

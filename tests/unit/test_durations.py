@@ -38,9 +38,9 @@ def test_open_stays_are_censored():
     )
     found = stage_durations(history, shares=(0.3, 0.5))
     assert [10.0, 30.0] == found.days[0, 0].tolist()
-    assert pytest.approx(10 + 20 * 2 / 3) == found.mean[0, 0]
+    assert pytest.approx(10 + 20 * 2 / 3) == found.restricted_mean[0, 0]
     assert (3, 2) == (found.stays[0, 0], found.left[0, 0])
-    assert np.isnan(found.mean[0, 1])
+    assert np.isnan(found.restricted_mean[0, 1])
     assert "p50" in str(found)
 
 
@@ -48,11 +48,20 @@ def test_a_mean_that_is_only_a_lower_bound_is_said():
     """One of three leaves on day 10 and two stay for 100 days: at least (10 + 2 * 100) / 3."""
     stays = [[("Qualify", 0), ("Won", 10)], *[[("Qualify", 0)]] * 2]
     found = stage_durations(walk(stays))
-    assert pytest.approx((10 + 2 * 100) / 3) == found.mean[0, 0]
-    note = "the mean is a lower bound where some stays outlast the highest age seen: Qualify"
+    assert pytest.approx((10 + 2 * 100) / 3) == found.restricted_mean[0, 0]
+    note = (
+        "the restricted mean is a lower bound of the mean where some stays outlast `up_to`: Qualify"
+    )
     assert note in found.notes
     assert note in str(found)
+    # The curve is 1 for 10 days and 2/3 for 90 more, with Greenwood's variance 2/27: that of the
+    # area is 90^2 times it.
+    assert (100.0, pytest.approx(2 / 3)) == (found.up_to[0, 0], found.outlasting[0, 0])
+    half = 1.959964 * 90 * np.sqrt(2 / 27)
+    assert pytest.approx(70 - half, rel=1e-6) == found.mean_low[0, 0]
+    assert pytest.approx(70 + half, rel=1e-6) == found.mean_high[0, 0]
     ended = stage_durations(walk(stays[:1]))
+    assert (10.0, 0.0) == (ended.up_to[0, 0], ended.outlasting[0, 0])
     assert not any("lower bound" in note for note in ended.notes)
 
 
