@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from funnel.stages import Funnel
-    from funnel.tables import History
+    from funnel.tables import History, Pipeline
+    from funnel.tables.schema import Schema
     from funnel.typing import DayArray, FloatArray, IntArray
 
 __all__ = [
@@ -56,22 +57,15 @@ class Scope:
         calendar: Calendar,
     ) -> Scope:
         """Look the columns up, and cut the observed window into periods."""
-        if isinstance(by, str):
-            remedy = f"Put the single column into a tuple: by=({by!r},)."
-            raise ValidationError.from_value("by", "must be a sequence of columns", by, remedy)
-        names = []
-        for name in by:
-            column = history.schema.column(name)
-            if column.kind != "category":
-                rule, remedy = "must name columns of categories", f"It is a {column.kind} column."
-                raise ValidationError.from_value("by", rule, name, remedy)
-            names.append(("", *sorted(column.categories)))
-        if math.prod(map(len, names)) > MOST_GROUPS:
-            rule = "must not have more than 2**31 combinations of categories"
-            raise ValidationError.from_value("by", rule, tuple(by), "Name fewer columns.")
         window = (history.observed_from, history.observed_until)
         periods = _periods(*window, period, calendar)
-        return cls(history.funnel, tuple(by), tuple(names), periods, window)
+        return cls(history.funnel, tuple(by), _names(history.schema, by), periods, window)
+
+    @classmethod
+    def at(cls, pipeline: Pipeline, by: Sequence[str], promised: Horizon | None) -> Scope:
+        """Look the columns of a snapshot up; the periods are those of promised days."""
+        window = (pipeline.as_of, pipeline.as_of)
+        return cls(pipeline.funnel, tuple(by), _names(pipeline.schema, by), promised, window)
 
     @property
     def n_periods(self) -> int:
@@ -86,19 +80,19 @@ class Scope:
                 "Summarize all chunks with the same arguments."
             )
 
-    def groups(self, history: History, rows: IntArray) -> IntArray:
-        """(m,) -> (m,): the group of each row of the history."""
+    def groups(self, table: History | Pipeline, rows: IntArray) -> IntArray:
+        """(m,) -> (m,): the group of each row of the table."""
         code = np.zeros(len(rows), dtype=np.int64)
         for name, sorted_names in zip(self.by, self.categories, strict=True):
             position = {category: rank for rank, category in enumerate(sorted_names)}
-            order = [position[category] for category in history.schema.column(name).categories]
+            order = [position[category] for category in table.schema.column(name).categories]
             rank = np.array([*order, 0], dtype=np.int64)  # the last one is code -1: unknown
-            code = code * len(sorted_names) + rank[history.columns[name][rows]]
+            code = code * len(sorted_names) + rank[table.columns[name][rows]]
         return code
 
-    def cells(self, history: History, rows: IntArray, days: DayArray) -> IntArray:
-        """(m,), (m,) -> (m,): the cell of each row of the history and day, -1 outside of all."""
-        group = self.groups(history, rows)
+    def cells(self, table: History | Pipeline, rows: IntArray, days: DayArray) -> IntArray:
+        """(m,), (m,) -> (m,): the cell of each row of the table and day, -1 outside of all."""
+        group = self.groups(table, rows)
         if self.periods is None:
             return group
         place = self.periods.period_of(days)
@@ -153,6 +147,24 @@ class Scope:
                 listed = ", ".join(labels[mask][:6]) + (", ..." if mask.sum() > 6 else "")
                 found.append(f"{what}: {listed} (the history is from {first} to {last})")
         return tuple(found)
+
+
+def _names(schema: Schema, by: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the categories of each column, sorted after the empty text for the unknown."""
+    if isinstance(by, str):
+        remedy = f"Put the single column into a tuple: by=({by!r},)."
+        raise ValidationError.from_value("by", "must be a sequence of columns", by, remedy)
+    names = []
+    for name in by:
+        column = schema.column(name)
+        if column.kind != "category":
+            rule, remedy = "must name columns of categories", f"It is a {column.kind} column."
+            raise ValidationError.from_value("by", rule, name, remedy)
+        names.append(("", *sorted(column.categories)))
+    if math.prod(map(len, names)) > MOST_GROUPS:
+        rule = "must not have more than 2**31 combinations of categories"
+        raise ValidationError.from_value("by", rule, tuple(by), "Name fewer columns.")
+    return tuple(names)
 
 
 def _periods(

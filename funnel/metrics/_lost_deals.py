@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
 from funnel.calendars import to_date, to_dates, to_day
-from funnel.errors import ValidationError
+from funnel.errors import SchemaMismatchError, ValidationError
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.metrics._watch_base import find_column
 from funnel.results import ResultTable
 from funnel.stages import Outcome
+from funnel.summary import summarize
 from funnel.tables._past import observed_day
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from concurrent.futures import Executor
 
+    from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
     from funnel.typing import DateLike, DayArray, FloatArray, IntArray, StringArray
 
@@ -64,6 +68,41 @@ class LostDeals(ResultTable):
     stage: StringArray
     amount: FloatArray
     details: dict[str, StringArray]
+
+    def merge(self, other: LostDeals, /) -> LostDeals:
+        """Put the deals of another chunk among these.
+
+        Raises
+        ------
+        SchemaMismatchError
+            When the lists are of different days or columns.
+        """
+        if (self.start, self.end, [*self.groups], [*self.details]) != (
+            other.start,
+            other.end,
+            [*other.groups],
+            [*other.details],
+        ):
+            msg = "lists must be of the same days and columns. List all chunks alike."
+            raise SchemaMismatchError(msg)
+        names = ("ids", "lost_on", "state", "stage", "amount")
+        joined = {n: np.concatenate((getattr(self, n), getattr(other, n))) for n in names}
+        groups, details = (
+            {n: np.concatenate((mine[n], theirs[n])) for n in mine}
+            for mine, theirs in ((self.groups, other.groups), (self.details, other.details))
+        )
+        return attrs.evolve(self, groups=groups, details=details, **joined).sorted()
+
+    def sorted(self) -> LostDeals:
+        """Return the deals in their order."""
+        order = _order(self.groups, self.amount, self.ids)
+        names = ("ids", "lost_on", "state", "stage", "amount")
+        return attrs.evolve(
+            self,
+            groups={name: frozen(values[order]) for name, values in self.groups.items()},
+            details={name: frozen(values[order]) for name, values in self.details.items()},
+            **{name: frozen(getattr(self, name)[order]) for name in names},
+        )
 
     def to_columns(self) -> dict[str, Any]:
         """Return one row for each deal."""
@@ -175,7 +214,7 @@ def _order(groups: dict[str, StringArray], amount: FloatArray, ids: StringArray)
 
 
 def lost_deals(
-    history: History,
+    source: History | HistorySource,
     start: DateLike,
     end: DateLike,
     /,
@@ -184,13 +223,14 @@ def lost_deals(
     reason: str | None = None,
     remedy: str | None = None,
     competitor: str | None = None,
+    executor: Executor | None = None,
 ) -> LostDeals:
     """List the deals lost in ``[start, end)``, as they stood at the end of the last day of it.
 
     Parameters
     ----------
-    history : History
-        The history.
+    source : History or HistorySource
+        A history, or chunks of whole deals.
     start, end : date
         First day, and the day after the last, as in a period of a `Horizon`.
     by : sequence of str
@@ -198,6 +238,8 @@ def lost_deals(
     reason, remedy, competitor : str, optional
         Columns; by default those with a usual name (``loss_reason``, ``remedy``, ``competitor``
         ...), left out where there is none.
+    executor : concurrent.futures.Executor, optional
+        Where chunks are listed.
 
     Returns
     -------
@@ -228,6 +270,20 @@ def lost_deals(
     if first >= after:
         rule = f"must be after start ({to_date(first)})"
         raise ValidationError.from_value("end", rule, str(to_date(after)), "")
+    given = {"reason": reason, "remedy": remedy, "competitor": competitor}
+    count = functools.partial(_lost, first=first, after=after, by=by, given=given)
+    return summarize(source, count, executor=executor)
+
+
+def _lost(
+    history: History,
+    *,
+    first: int,
+    after: int,
+    by: Sequence[str],
+    given: Mapping[str, str | None],
+) -> LostDeals:
+    """List the deals of one chunk."""
     for day in (first, after - 1):
         observed_day(history, np.datetime64(day, "D"))
     whole = history.snapshot(np.datetime64(after - 1, "D"))
@@ -238,23 +294,19 @@ def lost_deals(
     stage = np.where(known, history.stage[open_row], -1)
     dated = history.schema.column("amount").known != "final"
     amount = np.where(known & dated, history.columns["amount"][open_row], pipeline.amount)
-    groups = group_columns(pipeline, by)
-    given = {"reason": reason, "remedy": remedy, "competitor": competitor}
     usual = {"reason": REASONS["lost"], "remedy": REMEDIES, "competitor": COMPETITORS}
-    details = _details(pipeline, given, usual)
-    order = _order(groups, amount, pipeline.ids)
     ids = texts([*history.funnel.ids, ""])
     return LostDeals(
         start=first,
         end=after,
-        ids=frozen(pipeline.ids[order]),
-        groups={name: frozen(values[order]) for name, values in groups.items()},
-        lost_on=frozen(pipeline.closed_on[order]),
-        state=frozen(ids[pipeline.stage[order]]),
-        stage=frozen(ids[stage[order]]),
-        amount=frozen(amount[order]),
-        details={name: frozen(values[order]) for name, values in details.items()},
-    )
+        ids=pipeline.ids,
+        groups=group_columns(pipeline, by),
+        lost_on=pipeline.closed_on,
+        state=ids[pipeline.stage],
+        stage=ids[stage],
+        amount=amount,
+        details=_details(pipeline, given, usual),
+    ).sorted()
 
 
 def _last_open(history: History, pipeline: Pipeline, day: int) -> IntArray:

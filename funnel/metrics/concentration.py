@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -11,10 +11,10 @@ from funnel._display import percent
 from funnel.calendars import to_date
 from funnel.errors import ValidationError
 from funnel.kernels.arrays import frozen
-from funnel.kernels.labels import factorize, texts
-from funnel.metrics._lost_deals import group_columns
+from funnel.kernels.labels import texts
+from funnel.metrics._ages import ratio
+from funnel.metrics._groups import GroupedTable, Scope
 from funnel.metrics._weights import checked_chances
-from funnel.results import ResultTable
 from funnel.stages import Outcome
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from funnel.calendars import Horizon
     from funnel.tables import Pipeline
     from funnel.typing import FloatArray, IntArray, StringArray
 
@@ -31,23 +32,29 @@ DEAL = "deal"
 
 
 @attrs.frozen(eq=False, str=False)
-class Concentration(ResultTable):
-    """Concentration of the open money, one row for deals and one for each column.
+class Concentration(GroupedTable):
+    """Concentration of the open money; see `concentration`.
 
-    See `concentration`.
+    One row for deals and one for each column of `per`, in each group and period, (r,) each.
 
     Parameters
     ----------
+    scope : Scope
+        The groups and periods behind the rows.
     as_of : int
         Day of the snapshot; its end.
     currency : str
         Of the money.
     per : tuple of str
-        What the money is split by, r: ``"deal"`` first, then the columns.
+        What the money is split by: ``"deal"`` first, then the columns.
+    cells : (c,) int64
+        Group and period of each block of rows.
+    deals : (r,) int64
+        Open deals whose amount is known.
+    money : (r,) float64
+        All of it, in major units.
     units : (r,) int64
         Deals, owners, customers ... with open money.
-    money : float
-        All of it, in major units.
     top : tuple of int
         Sizes of the leading groups, t.
     shares : (r, t) float64
@@ -55,18 +62,21 @@ class Concentration(ResultTable):
     effective, effective_entropy : (r,) float64
         Effective number of units: 1 / sum of squared shares, and exp of the entropy of the shares.
     largest : (r,) str
-        The largest unit.
+        The largest unit; empty where there is none.
     without_largest : (r,) float64
         The money without it.
     notes : tuple of str
         What is not in the table.
     """
 
+    scope: Scope
     as_of: int
     currency: str
     per: tuple[str, ...]
+    cells: IntArray
+    deals: IntArray
+    money: FloatArray
     units: IntArray
-    money: float
     top: tuple[int, ...]
     shares: FloatArray
     effective: FloatArray
@@ -76,29 +86,36 @@ class Concentration(ResultTable):
     notes: tuple[str, ...]
 
     def to_columns(self) -> dict[str, Any]:
-        """Return one row for deals and for each column."""
+        """Return one row for deals and for each column, in each group and period."""
+        found = self.scope.columns(self.cells, len(self.per))
+        found.pop("observed", None)
         return {
-            "per": texts(self.per),
+            **found,
+            "per": np.tile(texts(self.per), len(self.cells)),
+            "deals": self.deals,
             "units": self.units,
             **{f"top_{n}": self.shares[:, place] for place, n in enumerate(self.top)},
             "effective": self.effective,
             "effective_entropy": self.effective_entropy,
             "largest": self.largest,
+            "money": self.money,
             "without_largest": self.without_largest,
         }
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Return headers and rows as text, shares in per cent."""
         headers, rows = super()._cells()
+        first = headers.index("units") + 1
         for row, shares in zip(rows, self.shares.tolist(), strict=True):
-            row[2 : 2 + len(self.top)] = [percent(share) for share in shares]
+            row[first : first + len(self.top)] = [percent(share) for share in shares]
         return headers, rows
 
     @property
     def _title(self) -> str:
         """Return the heading."""
         unit = f" {self.currency}" if self.currency else ""
-        return f"Concentration of {self.money:,.0f}{unit}, as of {to_date(self.as_of)}"
+        money = self.money[:: len(self.per)].sum()
+        return f"Concentration of {money:,.0f}{unit}, as of {to_date(self.as_of)}"
 
     @property
     def _notes(self) -> tuple[str, ...]:
@@ -106,17 +123,51 @@ class Concentration(ResultTable):
         return self.notes
 
 
-def _measures(money: FloatArray, top: Sequence[int]) -> tuple[FloatArray, float, float]:
-    """(u,), t -> (t,), (), (): shares of the leading units, effective numbers of units."""
-    total = money.sum()
-    if not total > 0.0:
-        return np.full(len(top), np.nan), np.nan, np.nan
-    share = np.sort(money)[::-1] / total
-    leading = np.minimum(np.cumsum(share), 1.0)
-    places = np.minimum(np.asarray(top), len(share)) - 1
-    some = share[share > 0.0]
-    entropy = -np.sum(some * np.log(some))
-    return leading[places], float(1.0 / np.sum(share**2)), float(np.exp(entropy))
+class _Measures(NamedTuple):
+    """Of each of c cells; ``largest`` is the number of a unit, -1 where there is none."""
+
+    units: IntArray
+    shares: FloatArray
+    effective: FloatArray
+    entropy: FloatArray
+    largest: IntArray
+    without: FloatArray
+
+
+def _measures(
+    place: IntArray, unit: IntArray, money: FloatArray, cells: int, top: Sequence[int]
+) -> _Measures:
+    """(m,), (m,), (m,), c, t -> how the money of each cell lies on its units."""
+    width = int(unit.max(initial=0)) + 1
+    key, inverse = np.unique(place * width + unit, return_inverse=True)
+    total_of = np.bincount(inverse, money, minlength=len(key))
+    where, who = np.divmod(key, width)
+    order = np.lexsort((who, -total_of, where))
+    where, who, held = where[order], who[order], total_of[order]
+
+    def summed(values: FloatArray) -> FloatArray:
+        """Add up by cell."""
+        return np.bincount(where, values, minlength=cells)
+
+    first = np.searchsorted(where, np.arange(cells))
+    some = np.bincount(where, minlength=cells) > 0
+    rank = np.arange(len(where)) - first[where]
+    total = summed(held)
+    share = ratio(held, total[where])
+    positive = np.where(share > 0.0, share, 1.0)
+    leading = np.array([summed(np.where(rank < n, share, 0.0)) for n in top]).T
+    head = first[some]
+    largest, best = np.full(cells, -1), np.zeros(cells)
+    largest[some], best[some] = who[head], held[head]
+    paid = total > 0.0
+    return _Measures(
+        units=summed(held > 0.0).astype(np.int64),
+        shares=np.where(paid[:, None], np.minimum(leading, 1.0), np.nan),
+        effective=ratio(1.0, np.where(paid, summed(share**2), 0.0)),
+        entropy=np.where(paid, np.exp(-summed(positive * np.log(positive))), np.nan),
+        largest=largest,
+        without=total - best,
+    )
 
 
 def _check_top(top: Sequence[object]) -> tuple[int, ...]:
@@ -132,7 +183,9 @@ def concentration(
     pipeline: Pipeline,
     /,
     *,
-    by: Sequence[str] = ("owner",),
+    per: Sequence[str] = ("owner",),
+    by: Sequence[str] = (),
+    promised: Horizon | None = None,
     chance: npt.ArrayLike | None = None,
     top: Sequence[int] = (1, 5, 10),
 ) -> Concentration:
@@ -142,9 +195,13 @@ def concentration(
     ----------
     pipeline : Pipeline
         The snapshot; open deals count, those on hold too.
+    per : sequence of str
+        Category columns on whose values the money hangs, each looked at by itself:
+        ``("owner", "customer")``. Deals without a value count as one unit.
     by : sequence of str
-        Category columns, each looked at by itself: ``("owner", "customer")``. Deals without a
-        value count as one unit.
+        Category columns: rows for each group, such as each region.
+    promised : Horizon, optional
+        Rows for the deals promised (expected to close) in each of these periods.
     chance : (n,) array-like, optional
         Chance to be won of each deal, for instance of a fitted model: the money is then the
         expected money. Full amounts by default.
@@ -185,45 +242,70 @@ def concentration(
     ([3.571428571, 1.923076923], [600.0, 400.0])
     """
     sizes = _check_top(top)
+    scope = Scope.at(pipeline, by, promised)
+    splits = [Scope.at(pipeline, (name,), None) for name in _columns(per)]
     rows = np.flatnonzero(pipeline.outcome == Outcome.OPEN)
-    deals = pipeline.select(rows)
     weight = np.ones(len(rows)) if chance is None else checked_chances(pipeline, chance, rows)
-    known = ~np.isnan(deals.amount)
-    money = np.where(known, deals.amount, 0.0) * weight
-    columns = group_columns(deals, by)
-    per = (DEAL, *columns)
-    split = [_by_unit(deals.ids[known], money[known])]
-    split += [_by_unit(values[known], money[known]) for values in columns.values()]
-    found = [_measures(sums, sizes) for _, sums in split]
-    largest = [_largest(*unit) for unit in split]
-    unknown = int(np.count_nonzero(~known))
-    note = f"{unknown:,} open deals without an amount are left out"
-    total = float(money.sum())
+    money = pipeline.amount[rows] * weight
+    cell = scope.cells(pipeline, rows, pipeline.expected_close[rows])
+    known, inside = ~np.isnan(pipeline.amount[rows]), cell >= 0
+    cells = scope.shown(scope.groups(pipeline, rows))
+    used = rows[known & inside]
+    place, worth = np.searchsorted(cells, cell[known & inside]), money[known & inside]
+    units = [(used, pipeline.ids)]
+    units += [(split.groups(pipeline, used), texts(split.categories[0])) for split in splits]
+    found = [_measures(place, unit, worth, len(cells), sizes) for unit, _ in units]
+    n = len(units)
+    total, deals = (np.bincount(place, weights, minlength=len(cells)) for weights in (worth, None))
     return Concentration(
+        scope=scope,
         as_of=pipeline.as_of,
-        currency=deals.currency,
-        per=per,
-        units=frozen(np.array([np.count_nonzero(sums > 0.0) for _, sums in split])),
-        money=total,
+        currency=pipeline.select(rows).currency,
+        per=(DEAL, *per),
+        cells=frozen(cells),
+        deals=frozen(np.repeat(deals, n)),
+        money=frozen(np.repeat(total, n)),
+        units=frozen(_rows([part.units for part in found])),
         top=sizes,
-        shares=frozen(np.array([shares for shares, _, _ in found])),
-        effective=frozen(np.array([number for _, number, _ in found])),
-        effective_entropy=frozen(np.array([number for _, _, number in found])),
-        largest=frozen(texts([name for name, _ in largest])),
-        without_largest=frozen(total - np.array([amount for _, amount in largest])),
-        notes=(note,) if unknown else (),
+        shares=frozen(_rows([part.shares for part in found])),
+        effective=frozen(_rows([part.effective for part in found])),
+        effective_entropy=frozen(_rows([part.entropy for part in found])),
+        largest=frozen(
+            _rows([_named(part, names) for part, (_, names) in zip(found, units, strict=True)])
+        ),
+        without_largest=frozen(_rows([part.without for part in found])),
+        notes=_notes(int(np.count_nonzero(~known)), int(np.count_nonzero(~inside))),
     )
 
 
-def _by_unit(names: StringArray, money: FloatArray) -> tuple[list[str], FloatArray]:
-    """Add up money by name; the names are sorted."""
-    found, place = factorize(names)
-    return found, np.bincount(place, money, minlength=len(found)).astype(np.float64)
+def _columns(per: Sequence[str]) -> Sequence[str]:
+    """Demand a sequence of columns."""
+    if isinstance(per, str):
+        remedy = f"Put the single column into a tuple: per=({per!r},)."
+        raise ValidationError.from_value("per", "must be a sequence of columns", per, remedy)
+    return per
 
 
-def _largest(names: list[str], money: FloatArray) -> tuple[str, float]:
-    """Return the largest unit and its money."""
-    if not names:
-        return "", 0.0
-    place = int(np.argmax(money))
-    return names[place] or "(unknown)", float(money[place])
+def _rows(parts: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """(c, ...) of each split -> (c * splits, ...): the splits of each cell in a row."""
+    joined = np.stack(parts, axis=1)
+    return joined.reshape(-1, *joined.shape[2:])
+
+
+def _named(found: _Measures, names: StringArray) -> StringArray:
+    """(c,): the largest units by name."""
+    largest = np.full(len(found.largest), "", dtype=object)
+    some = found.largest >= 0
+    name = names[found.largest[some]]
+    largest[some] = np.where(name == "", "(unknown)", name)
+    return largest
+
+
+def _notes(unknown: int, outside: int) -> tuple[str, ...]:
+    """Say what is not in the table."""
+    notes = []
+    if unknown:
+        notes.append(f"{unknown:,} open deals without an amount are left out")
+    if outside:
+        notes.append(f"{outside:,} open deals are promised for no period of the table")
+    return tuple(notes)
