@@ -77,16 +77,14 @@ class LostDeals(ResultTable):
         SchemaMismatchError
             When the lists are of different days or columns.
         """
-        if (self.start, self.end, [*self.groups], [*self.details]) != (
-            other.start,
-            other.end,
-            [*other.groups],
-            [*other.details],
-        ):
+        asked = ((x.start, x.end, [*x.groups], [*x.details]) for x in (self, other))
+        if next(asked) != next(asked):
             msg = "lists must be of the same days and columns. List all chunks alike."
             raise SchemaMismatchError(msg)
         names = ("ids", "lost_on", "state", "stage", "amount")
-        joined = {n: np.concatenate((getattr(self, n), getattr(other, n))) for n in names}
+        joined: dict[str, Any] = {
+            n: np.concatenate((getattr(self, n), getattr(other, n))) for n in names
+        }
         groups, details = (
             {n: np.concatenate((mine[n], theirs[n])) for n in mine}
             for mine, theirs in ((self.groups, other.groups), (self.details, other.details))
@@ -97,12 +95,12 @@ class LostDeals(ResultTable):
         """Return the deals in their order."""
         order = _order(self.groups, self.amount, self.ids)
         names = ("ids", "lost_on", "state", "stage", "amount")
-        return attrs.evolve(
-            self,
-            groups={name: frozen(values[order]) for name, values in self.groups.items()},
-            details={name: frozen(values[order]) for name, values in self.details.items()},
-            **{name: frozen(getattr(self, name)[order]) for name in names},
+        ordered: dict[str, Any] = {name: frozen(getattr(self, name)[order]) for name in names}
+        groups, details = (
+            {name: frozen(values[order]) for name, values in columns.items()}
+            for columns in (self.groups, self.details)
         )
+        return attrs.evolve(self, groups=groups, details=details, **ordered)
 
     def to_columns(self) -> dict[str, Any]:
         """Return one row for each deal."""

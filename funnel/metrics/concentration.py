@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from funnel.calendars import Horizon
     from funnel.tables import Pipeline
-    from funnel.typing import FloatArray, IntArray, StringArray
+    from funnel.typing import BoolArray, FloatArray, IntArray, StringArray
 
 __all__ = ["Concentration", "concentration"]
 
@@ -143,11 +143,12 @@ def _measures(
     total_of = np.bincount(inverse, money, minlength=len(key))
     where, who = np.divmod(key, width)
     order = np.lexsort((who, -total_of, where))
-    where, who, held = where[order], who[order], total_of[order]
+    where, who = where[order], who[order]
+    held: FloatArray = total_of[order].astype(np.float64)
 
-    def summed(values: FloatArray) -> FloatArray:
+    def summed(values: FloatArray | BoolArray) -> FloatArray:
         """Add up by cell."""
-        return np.bincount(where, values, minlength=cells)
+        return np.asarray(np.bincount(where, values, minlength=cells), dtype=np.float64)
 
     first = np.searchsorted(where, np.arange(cells))
     some = np.bincount(where, minlength=cells) > 0
@@ -163,7 +164,7 @@ def _measures(
     return _Measures(
         units=summed(held > 0.0).astype(np.int64),
         shares=np.where(paid[:, None], np.minimum(leading, 1.0), np.nan),
-        effective=ratio(1.0, np.where(paid, summed(share**2), 0.0)),
+        effective=ratio(np.ones(cells), np.where(paid, summed(share**2), 0.0)),
         entropy=np.where(paid, np.exp(-summed(positive * np.log(positive))), np.nan),
         largest=largest,
         without=total - best,
@@ -252,7 +253,7 @@ def concentration(
     cells = scope.shown(scope.groups(pipeline, rows))
     used = rows[known & inside]
     place, worth = np.searchsorted(cells, cell[known & inside]), money[known & inside]
-    units = [(used, pipeline.ids)]
+    units: list[tuple[IntArray, StringArray]] = [(used, pipeline.ids)]
     units += [(split.groups(pipeline, used), texts(split.categories[0])) for split in splits]
     found = [_measures(place, unit, worth, len(cells), sizes) for unit, _ in units]
     n = len(units)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from funnel.calendars import Calendar, Horizon, Unit
-    from funnel.metrics._win_rates import WinRates
+    from funnel.metrics._win_tables import WinRates
     from funnel.summary import HistorySource
     from funnel.tables import History
     from funnel.typing import FloatArray, IntArray
