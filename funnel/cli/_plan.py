@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STAGES = {
     "to next": "{conversion}",
+    "visits": "{visits}",
     "days": "{days}",
     "entries": "{entries}",
     "a week": "{weekly}",
@@ -40,6 +41,10 @@ BESIDE = {
     "stock": "{stock_actual}",
     "planned   ": "{stock_ideal}",
 }
+VISITS = (
+    "to next: of the deals that come to the stage or past it",
+    "visits: entries for each of them, fewer where deals skip the stage, more where they come back",
+)
 CLASSIC_ONLY = (
     *("average", "conversions", "durations", "since", "until", "selling_weeks", "shares"),
     *("gross_up", "rep_capacity", "reps", "entries", "stock", "solve_for"),
@@ -144,7 +149,8 @@ def _file(options: PlanOptions, file: Any) -> Options:  # noqa: ANN401 - a path
 def _filled(given: dict[str, Any], actual: ActualFunnel, options: PlanOptions) -> dict[str, Any]:
     """Take what was not given from what really happened, but for the unknown."""
     quantity, _, unknown = (options.solve_for or "").partition(":")
-    filled = {**given, "funnel": actual.funnel}
+    visits = dict(zip(actual.stages, actual.visits.tolist(), strict=True))
+    filled = {**given, "funnel": actual.funnel, "visits": visits}
     for name, values, asked in (
         ("conversions", actual.conversion, "conversion"),
         ("durations", actual.days, "duration"),
@@ -188,9 +194,10 @@ def _text(ideal: Plan, options: PlanOptions) -> str:
         days = f"{ideal.actual.start} to {ideal.actual.end}"
         cells = _screen.columns(beside, BESIDE, ("stage",))
         sections.append(_screen.table(cells, title=f"What was ({days}), and what is planned"))
-    sections.append(
-        _screen.table(_screen.columns(ideal.stages, STAGES, ("stage",)), title="By stage")
-    )
+    loops = bool(np.any(ideal.stages.visits != 1.0))
+    shown = STAGES if loops else {name: text for name, text in STAGES.items() if name != "visits"}
+    cells = _screen.columns(ideal.stages, shown, ("stage",))
+    sections.append(_screen.table(cells, title="By stage", notes=VISITS if loops else ()))
     headers, rows = ideal.periods._cells()  # noqa: SLF001
     short = [header.replace("weekly", "a week").replace("_", " ") for header in headers]
     keys = headers.index("period") + 1

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import math
-import numbers
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 import numpy as np
 
-from funnel.errors import InsufficientDataError, ValidationError, did_you_mean
+from funnel.diagnosis import _fields as fields
+from funnel.diagnosis import _learnt
+from funnel.errors import ValidationError, did_you_mean
 from funnel.kernels.labels import texts
-from funnel.metrics.conversion import conversion
-from funnel.metrics.durations import stage_durations
 from funnel.results import ResultTable
 from funnel.stages import Funnel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from funnel.calendars import Horizon
+    from funnel.models import FittedModel
     from funnel.tables import History
     from funnel.typing import FloatArray
 
@@ -29,66 +28,6 @@ __all__ = ["StandardFunnel"]
 SCHEMA = "funnel.StandardFunnel/1"
 SHAPES: Mapping[str, tuple[float, ...]] = {"small-project": (10, 6, 3, 2)}
 """Shapes that the trade states for a ladder, won last; all others follow from probabilities."""
-
-
-def _is_number(value: object) -> bool:
-    """Tell whether a value is a finite number."""
-    is_real = not isinstance(value, bool) and isinstance(value, numbers.Real)
-    return is_real and math.isfinite(value)  # type: ignore[arg-type]
-
-
-def _as_texts(values: Iterable[str]) -> tuple[str, ...]:
-    """Store names."""
-    return (values,) if isinstance(values, str) else tuple(values)
-
-
-def _as_floats(values: Iterable[float] | float) -> tuple[float, ...]:
-    """Store numbers."""
-    return (values,) if isinstance(values, int | float) else tuple(values)
-
-
-def _check_stages(_: StandardFunnel, __: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
-    """Demand names, each once."""
-    if not value or len(set(value)) < len(value) or not all(isinstance(v, str) for v in value):
-        raise ValidationError.from_value("stages", "must be names, each once", value, "")
-
-
-def _check_conversions(
-    standard: StandardFunnel, __: attrs.Attribute[Any], value: tuple[float, ...]
-) -> None:
-    """Demand one share for each stage."""
-    _check_count("conversions", value, standard.stages)
-    for stage, rate in zip(standard.stages, value, strict=True):
-        if not _is_number(rate) or not 0.0 < rate <= 1.0:
-            rule = "must be above 0 and at most 1"
-            raise ValidationError.from_value(f"conversion of {stage!r}", rule, rate, "")
-
-
-def _check_days(
-    standard: StandardFunnel, __: attrs.Attribute[Any], value: tuple[float, ...] | None
-) -> None:
-    """Demand days for each stage, or none at all."""
-    if value is None:
-        return
-    _check_count("days", value, standard.stages)
-    for stage, stay in zip(standard.stages, value, strict=True):
-        if not _is_number(stay) or not stay > 0.0:
-            rule = "must be a number of days above 0"
-            raise ValidationError.from_value(f"days of {stage!r}", rule, stay, "")
-
-
-def _check_count(name: str, value: tuple[float, ...], stages: tuple[str, ...]) -> None:
-    """Demand one number for each stage."""
-    if len(value) != len(stages):
-        rule = f"must have one number for each of {len(stages)} stages {stages}"
-        raise ValidationError.from_value(name, rule, value, "")
-
-
-def _check_weekly(_: StandardFunnel, __: attrs.Attribute[Any], value: float | None) -> None:
-    """Demand a number above 0, or none."""
-    if value is not None and not (_is_number(value) and value > 0.0):
-        rule, remedy = "must be a number above 0", "Leave it out where there is no standard."
-        raise ValidationError.from_value("weekly_entries", rule, value, remedy)
 
 
 @attrs.frozen
@@ -105,6 +44,10 @@ class StandardFunnel(ResultTable):
         Days that a deal stays, above 0.
     weekly_entries : float, optional
         Deals that enter the first stage in a week, above 0.
+    entries : sequence of float, (s,), optional
+        Entries into each stage for one into the first, above 0. By default deals pass stage by
+        stage, and these are the products of the conversions; where deals enter later, skip stages
+        or come back, they are others.
 
     Raises
     ------
@@ -120,15 +63,25 @@ class StandardFunnel(ResultTable):
     [50.0, 30.0, 15.0]
     """
 
-    stages: tuple[str, ...] = attrs.field(converter=_as_texts, validator=_check_stages)
-    conversions: tuple[float, ...] = attrs.field(converter=_as_floats, validator=_check_conversions)
+    stages: tuple[str, ...] = attrs.field(converter=fields.as_texts, validator=fields.check_stages)
+    conversions: tuple[float, ...] = attrs.field(
+        converter=fields.as_floats, validator=fields.check_conversions
+    )
     days: tuple[float, ...] | None = attrs.field(
         default=None,
-        converter=attrs.converters.optional(_as_floats),
-        validator=_check_days,
+        converter=attrs.converters.optional(fields.as_floats),
+        validator=fields.check_days,
         kw_only=True,
     )
-    weekly_entries: float | None = attrs.field(default=None, validator=_check_weekly, kw_only=True)
+    weekly_entries: float | None = attrs.field(
+        default=None, validator=fields.check_weekly, kw_only=True
+    )
+    entries: tuple[float, ...] | None = attrs.field(
+        default=None,
+        converter=attrs.converters.optional(fields.as_floats),
+        validator=fields.check_entries,
+        kw_only=True,
+    )
 
     # -- where a standard comes from -------------------------------------------------------------
 
@@ -163,9 +116,9 @@ class StandardFunnel(ResultTable):
         >>> StandardFunnel.from_ratios([10, 5], stages=["Qualify"]).conversions
         (0.5,)
         """
-        shape = _as_floats(ratios)
+        shape = fields.as_floats(ratios)
         falling = all(after <= before for before, after in itertools.pairwise(shape))
-        if len(shape) < 2 or not all(_is_number(r) and r > 0.0 for r in shape) or not falling:
+        if len(shape) < 2 or not all(fields.is_number(r) and r > 0.0 for r in shape) or not falling:
             rule = "must be at least two numbers above 0, none larger than the one before"
             raise ValidationError.from_value("ratios", rule, shape, "For instance (10, 6, 3, 2).")
         names = stages or [f"Stage {place}" for place in range(1, len(shape))]
@@ -251,7 +204,9 @@ class StandardFunnel(ResultTable):
         -------
         StandardFunnel
             Of the stages that were entered, without those on hold or retired. Open deals are
-            censored, see `funnel.metrics.conversion` and `funnel.metrics.durations`.
+            censored, see `funnel.metrics.conversion` and `funnel.metrics.durations`. Entries are
+            those that were counted: deals that skip stages, come back or begin in a later stage
+            are in them.
 
         Raises
         ------
@@ -266,36 +221,47 @@ class StandardFunnel(ResultTable):
         >>> StandardFunnel.from_history(fixtures.history()).stages
         ('Qualify', 'Propose', 'Negotiate')
         """
-        if period is not None and len(period) > 1:
-            rule, remedy = "must be one period", "Use period.whole()."
-            raise ValidationError.from_value("period", rule, period, remedy)
-        moved = conversion(history, period=period)
-        stays = stage_durations(history, period=period)
-        states = history.funnel.states[: history.funnel.n_stages]
-        entered = moved.entries[0]
-        used = [
-            place
-            for place, stage in enumerate(states)
-            if entered[place] and not (stage.on_hold or stage.retired)
-        ]
-        rates, days = moved.rate[0][used], stays.restricted_mean[0][used]
-        unusable = [
-            states[place].id for place, rate in zip(used, rates, strict=True) if not rate > 0
-        ]
-        if unusable or not used:
-            what = f"deals that went on from {', '.join(unusable) or 'any stage'}"
-            remedy = "Take a longer period."
-            raise InsufficientDataError(what, needed=1, found=0, remedy=remedy)
-        n_days = history.observed_until - history.observed_from + 1
-        if period is not None:
-            n_days = round(float(moved.scope.observed()[0]) * int(np.diff(period.edges)[0]))
-        timed = bool(np.all(days > 0.0))
-        return cls(
-            [states[place].id for place in used],
-            np.minimum(rates, 1.0).tolist(),
-            days=days.tolist() if timed else None,
-            weekly_entries=float(entered[used[0]]) * 7 / n_days,
-        )
+        return cls(**_learnt.of_history(history, period))
+
+    @classmethod
+    def from_model(cls, fitted: FittedModel, /, *, weekly_entries: float | None = None) -> Self:
+        """Take what a fitted model of paths expects of deals that enter the first stage.
+
+        Unlike counts, a model knows what becomes of deals that are still open, and may weigh recent
+        history more.
+
+        Parameters
+        ----------
+        fitted : FittedModel
+            With `funnel.models.HasFlow`: ``"semi-markov"``, ``"stage-duration"`` or
+            ``"parametric"``.
+        weekly_entries : float, optional
+            As for the class.
+
+        Returns
+        -------
+        StandardFunnel
+            Of the stages that are entered, without those on hold or retired: expected visits, the
+            share of them that goes on up the ladder or is won, and the days that they last, within
+            four years. All deals begin in the first stage; where many begin later, `from_history`
+            counts them.
+
+        Raises
+        ------
+        InsufficientDataError
+            When no deal is expected to go on from a stage.
+        ValidationError
+            When the model does not follow deals from stage to stage.
+
+        Examples
+        --------
+        >>> import funnel as fn
+        >>> history = fn.datasets.simulate(500, rng=1).history
+        >>> fitted = fn.models.get("semi-markov").fit(history)
+        >>> StandardFunnel.from_model(fitted, weekly_entries=20).stages[:2]
+        ('qualify', 'discover')
+        """
+        return cls(**_learnt.of_model(fitted), weekly_entries=weekly_entries)
 
     def scaled(self, factor: float) -> Self:
         """Return the standard with that many times the entries: for one of eight reps, 1 / 8.
@@ -310,7 +276,7 @@ class StandardFunnel(ResultTable):
         >>> StandardFunnel(["A"], [0.5], days=[7], weekly_entries=40).scaled(1 / 8).weekly_entries
         5.0
         """
-        if self.weekly_entries is None or not _is_number(factor) or not factor > 0.0:
+        if self.weekly_entries is None or not fields.is_number(factor) or not factor > 0.0:
             rule = "must be a number above 0, of a standard with weekly_entries"
             raise ValidationError.from_value("factor", rule, factor, "")
         return attrs.evolve(self, weekly_entries=self.weekly_entries * factor)
@@ -319,8 +285,10 @@ class StandardFunnel(ResultTable):
 
     @property
     def ratios(self) -> FloatArray:
-        """Deals that come to each stage and are won, for one that enters the first, (s + 1,)."""
-        return np.concatenate(([1.0], np.cumprod(self.conversions)))
+        """Entries into each stage, and wins from the last, for one into the first, (s + 1,)."""
+        if self.entries is None:
+            return np.concatenate(([1.0], np.cumprod(self.conversions)))
+        return np.array([*self.entries, self.entries[-1] * self.conversions[-1]])
 
     @property
     def shape(self) -> FloatArray:
@@ -370,18 +338,19 @@ class StandardFunnel(ResultTable):
         --------
         >>> plain = {"schema": "funnel.StandardFunnel/1", "stages": ["A"], "conversions": [0.5]}
         >>> StandardFunnel.from_dict(plain)
-        StandardFunnel(stages=('A',), conversions=(0.5,), days=None, weekly_entries=None)
+        StandardFunnel(stages=('A',), conversions=(0.5,), days=None, weekly_entries=None, \
+entries=None)
         """
-        fields = dict(plain)
-        if fields.pop("schema", None) != SCHEMA:
+        given = dict(plain)
+        if given.pop("schema", None) != SCHEMA:
             raise ValidationError.from_value("schema", f"must be {SCHEMA!r}", plain, "")
         known = [field.name for field in attrs.fields(cls)]
-        for name in fields:
+        for name in given:
             if name not in known:
                 raise ValidationError.from_value(
                     "standard", "must have no other field", name, did_you_mean(name, known)
                 )
-        return cls(**{"stages": (), "conversions": (), **fields})
+        return cls(**{"stages": (), "conversions": (), **given})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types, with the schema version inside."""

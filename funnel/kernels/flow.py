@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from funnel.typing import FloatArray, IntArray
+    from funnel.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["Flow", "forward"]
 
 
 class Flow(NamedTuple):
-    """Entries by state (days, s), ends (days, e), and deals at the end of each day (days, s)."""
+    """Entries by state (days, s), ends (days, e), deals at the end of each day, counted moves."""
 
     entries: FloatArray
     ends: FloatArray
     occupancy: FloatArray
+    counted: FloatArray
 
 
 def forward(
@@ -32,9 +33,10 @@ def forward(
     arriving: FloatArray,
     back: FloatArray,
     home: IntArray,
+    counted: BoolArray,
     days: int,
 ) -> Flow:
-    """(s, t, d), (s, d), (s,), (r, d), (r,), () -> expected moves on each of the next days.
+    """(s, t, d), (s, d), (s,), (r, d), (r,), (s, t), () -> expected moves on the next days.
 
     Parameters
     ----------
@@ -46,6 +48,8 @@ def forward(
         Deals that enter from outside on the first day; they count as entries.
     back, home : (r, d), (r,)
         Ages at which deals are resumed, and the state that they are then in.
+    counted : (s, t)
+        Moves that are added up by the state that they leave.
 
     Notes
     -----
@@ -59,16 +63,20 @@ def forward(
     stay = 1.0 - later.sum(axis=1)
     used = [np.flatnonzero(moves.any(axis=1)) for moves in later]
     rates = [moves[aims] for moves, aims in zip(later, used, strict=True)]
+    marked = [some[aims].astype(np.float64) for some, aims in zip(counted, used, strict=True)]
+    at_once = (hazards[:, :, 0] * counted).sum(axis=1)
     chain = np.linalg.inv(np.eye(states) - hazards[:, :states, 0])
     onward = hazards[:, states:, 0]
     kept = 1.0 - hazards[:, :, 0].sum(axis=1)
     entries = np.zeros((days, states))
     ends = np.zeros((days, targets - states - resumptions))
-    occupancy = np.zeros((days, states))
+    occupancy, tally = np.zeros((days, states)), np.zeros((days, states))
     for day in range(days):
         moved = np.zeros(targets)
-        for aims, rate, deals in zip(used, rates, present, strict=True):
-            moved[aims] += rate @ deals
+        for state, (aims, rate, deals) in enumerate(zip(used, rates, present, strict=True)):
+            leaving = rate @ deals
+            moved[aims] += leaving
+            tally[day, state] = leaving @ marked[state]
         inside = moved[:states] + arriving if day == 0 else moved[:states]
         entered = inside @ chain
         outside = moved[states:] + entered @ onward
@@ -79,5 +87,6 @@ def forward(
         present[:, last] += stayed[:, last]
         present[home] += outside[:resumptions, None] * back
         entries[day], ends[day] = entered, outside[resumptions:]
+        tally[day] += entered * at_once
         occupancy[day] = present.sum(axis=1)
-    return Flow(entries, ends, occupancy)
+    return Flow(entries, ends, occupancy, tally)

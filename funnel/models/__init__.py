@@ -2,7 +2,14 @@
 
 from funnel.models._flow import StageFlow
 from funnel.models._segments import SegmentEffects
-from funnel.models.base import FittedModel, HasCells, HasDraw, HasFlow, StageModel
+from funnel.models.base import (
+    FittedModel,
+    HasCells,
+    HasDraw,
+    HasFlow,
+    HasLevers,
+    StageModel,
+)
 from funnel.models.registry import get, names, origin
 from funnel.models.storage import load, save
 
@@ -11,6 +18,7 @@ __all__ = [
     "HasCells",
     "HasDraw",
     "HasFlow",
+    "HasLevers",
     "SegmentEffects",
     "StageFlow",
     "StageModel",

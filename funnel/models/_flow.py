@@ -35,6 +35,8 @@ class StageFlow(ResultTable):
         Expected entries into each stage on each day. To be resumed after a hold is no entry.
     occupancy : (k, stages) float64
         Expected deals in each stage at the end of each day.
+    advanced : (k, stages) float64
+        Expected moves out of each stage up the ladder, skips included, or to won.
     won, lost, removed : (k,) float64
         Expected deals that are won, lost and removed on each day.
 
@@ -56,6 +58,7 @@ class StageFlow(ResultTable):
     first: int
     entries: FloatArray = attrs.field(converter=frozen)
     occupancy: FloatArray = attrs.field(converter=frozen)
+    advanced: FloatArray = attrs.field(converter=frozen)
     won: FloatArray = attrs.field(converter=frozen)
     lost: FloatArray = attrs.field(converter=frozen)
     removed: FloatArray = attrs.field(converter=frozen)
@@ -71,6 +74,7 @@ class StageFlow(ResultTable):
             "stage": np.tile(names, days),
             "entries": self.entries.reshape(-1),
             "occupancy": self.occupancy.reshape(-1),
+            "advanced": self.advanced.reshape(-1),
         }
 
     @property

@@ -9,16 +9,18 @@ from funnel.errors import InsufficientDataError
 from funnel.summary import Summary, summarize
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from concurrent.futures import Executor
 
     import numpy as np
 
     from funnel.models._flow import StageFlow
+    from funnel.stages import Funnel
     from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
     from funnel.typing import DateArray, FloatArray, IntArray
 
-__all__ = ["FittedModel", "HasCells", "HasDraw", "HasFlow", "StageModel"]
+__all__ = ["FittedModel", "HasCells", "HasDraw", "HasFlow", "HasLevers", "StageModel"]
 
 S = TypeVar("S", bound=Summary)
 
@@ -146,10 +148,39 @@ class HasDraw(FittedModel, Protocol):
 class HasFlow(FittedModel, Protocol):
     """Optional: a fitted model of the whole path, which plans need stage by stage."""
 
+    @property
+    def funnel(self) -> Funnel:
+        """The ladder."""
+        ...
+
     def stage_flow(self, pipeline: Pipeline, days: int, /) -> StageFlow:
         """Return what is expected of the deals of a pipeline on each of the next days."""
         ...
 
     def fresh_flow(self, stage: str, days: int, /) -> StageFlow:
         """Return what is expected of one deal that enters a stage, from the day of its entry."""
+        ...
+
+
+@runtime_checkable
+class HasLevers(FittedModel, Protocol):
+    """Optional: a fitted model with conversions and durations of stages, to ask what if."""
+
+    @property
+    def levers(self) -> tuple[str, ...]:
+        """Stages whose conversions and durations can be changed."""
+        ...
+
+    def under(
+        self, conversions: Mapping[str, float], durations: Mapping[str, float], /
+    ) -> FittedModel:
+        """Return the model with conversions and durations of stages times factors above 0.
+
+        Raises
+        ------
+        UnknownStageError
+            When the funnel has no such stage.
+        ValidationError
+            When a stage is not an open one, or its conversion would exceed 1.
+        """
         ...

@@ -14,6 +14,7 @@ from funnel.kernels.arrays import frozen
 from funnel.kernels.ridge import LIMIT
 from funnel.models._covariates import Term, design, from_pipeline, terms_of, width
 from funnel.models._effects import effects, pace
+from funnel.models._levers import changed
 from funnel.models._paths import Ahead
 from funnel.models._sojourns import Layout
 from funnel.models._spells import Spells, summarize_spells
@@ -23,6 +24,9 @@ from funnel.models.semi_markov import FittedSemiMarkov, SemiMarkov
 from funnel.stages import Funnel, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
     from funnel.tables import History, Pipeline
     from funnel.typing import DateArray, FloatArray, IntArray
 
@@ -111,6 +115,28 @@ class FittedHazardRegression:
             occupied=self.occupied,
             resumed=self.resumed,
         )
+
+    @property
+    def levers(self) -> tuple[str, ...]:
+        """Stages whose conversions and durations `under` can change."""
+        return self.without_effects().levers
+
+    def under(self, conversions: Mapping[str, float], durations: Mapping[str, float], /) -> Self:
+        """Return the model with conversions and durations of stages times factors.
+
+        The hazards of all deals together and the baseline change as those of `FittedSemiMarkov`
+        do; the effects of a deal multiply what is changed, so that the conversion of a deal with
+        strong effects changes by a little more or less than the factor.
+
+        Raises
+        ------
+        UnknownStageError, ValidationError
+            As for `FittedSemiMarkov.under`.
+        """
+        layout = Layout(self.funnel)
+        hazards = changed(layout, self.hazards, conversions, durations)
+        baseline = changed(layout, self.baseline, conversions, durations)
+        return attrs.evolve(self, hazards=hazards, baseline=baseline)
 
     def scores(self, pipeline: Pipeline, /) -> FloatArray:
         """Return logarithms of the multipliers in the stage that each deal is in: (n, 2).

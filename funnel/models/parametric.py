@@ -11,6 +11,8 @@ from funnel.errors import InsufficientDataError, ValidationError, did_you_mean
 from funnel.kernels import lifetimes
 from funnel.kernels.arrays import frozen
 from funnel.models._durations import durations
+from funnel.models._levers import movable, require_room, states_of, weights
+from funnel.models._paths import WIN, kinds
 from funnel.models._sojourns import CLASSES, Layout, Sojourns, summarize_sojourns
 from funnel.models._validators import positive
 from funnel.models.base import FittedModel, StageModel
@@ -19,7 +21,11 @@ from funnel.stages import Funnel, Outcome
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
     from funnel.kernels.lifetimes import Family
+    from funnel.models._flow import StageFlow
     from funnel.tables import History, Pipeline
     from funnel.typing import DateArray, FloatArray
 
@@ -100,24 +106,74 @@ class FittedParametric:
     def win_curve(self, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
         """Return the chance to be won by each date given stage, visit and age: (n, k)."""
         ahead = dates.astype("datetime64[D]").astype(np.int64) - pipeline.as_of
-        lost = (pipeline.outcome == Outcome.LOST) & (pipeline.closed_on != NO_DAY)
-        oldest = max(
-            self.occupied.shape[1] - 1,
-            int(pipeline.days_in_stage.max(initial=0)),
-            int((pipeline.as_of - pipeline.closed_on[lost]).max(initial=0)),
+        path = self._path(_oldest(pipeline), int(ahead.max(initial=0)))
+        return path.win_curve(pipeline, dates)
+
+    def stage_flow(self, pipeline: Pipeline, days: int, /) -> StageFlow:
+        """Return what is expected of a pipeline, stage by stage; as for `FittedSemiMarkov`."""
+        return self._path(_oldest(pipeline), days).stage_flow(pipeline, days)
+
+    def fresh_flow(self, stage: str, days: int, /) -> StageFlow:
+        """Return what is expected of one deal that enters a stage; as for `FittedSemiMarkov`."""
+        return self._path(0, days).fresh_flow(stage, days)
+
+    @property
+    def levers(self) -> tuple[str, ...]:
+        """Stages whose conversions and durations `under` can change."""
+        return movable(Layout(self.funnel), (self.same_day + self.shares).any(axis=1))
+
+    def under(self, conversions: Mapping[str, float], durations: Mapping[str, float], /) -> Self:
+        """Return the model with conversions and durations of stages times factors.
+
+        Shares of moves up the ladder or to won are multiplied and all others shrink in proportion;
+        days to each move are multiplied, those on the day of entry stay.
+
+        Raises
+        ------
+        UnknownStageError, ValidationError
+            As for `FittedSemiMarkov.under`.
+        """
+        layout, upward = Layout(self.funnel), kinds(Layout(self.funnel)) == WIN
+        at_once, shares, location = (
+            np.array(x) for x in (self.same_day, self.shares, self.location)
         )
-        # Every day that is asked for has a hazard of its own, so that none is carried on.
-        days = oldest + int(ahead.max(initial=0)) + 1
-        occupied = np.zeros((len(self.occupied), days + 1))
-        occupied[:, : self.occupied.shape[1]] = self.occupied
-        path = FittedSemiMarkov(
+        for stage, factor in conversions.items():
+            states = states_of(layout, stage)
+            for state in states:
+                kept = 1.0 - at_once[state].sum()
+                ends = at_once[state] + kept * shares[state]
+                up = float(ends[upward[state]].sum())
+                if state == states[0]:
+                    require_room(up, factor, stage)
+                weight = weights(up, upward[state], factor)
+                later = kept * shares[state] * weight
+                at_once[state] *= weight
+                kept = 1.0 - at_once[state].sum()
+                shares[state] = later / kept if kept > 0.0 else 0.0
+        for stage, factor in durations.items():
+            location[list(states_of(layout, stage))] += np.log(factor)
+        return attrs.evolve(self, same_day=at_once, shares=shares, location=location)
+
+    def _path(self, oldest: int, ahead: int) -> FittedSemiMarkov:
+        """Return the path on days: each that is asked for has a hazard, so none is carried on."""
+        days = max(oldest, self.occupied.shape[1] - 1) + ahead + 1
+        room = ((0, 0), (0, days + 1 - self.occupied.shape[1]))
+        return FittedSemiMarkov(
             trained_until=self.trained_until,
             funnel=self.funnel,
             hazards=self.hazards(days),
-            occupied=occupied,
-            resumed=self.resumed,
+            occupied=np.pad(self.occupied, room),
+            resumed=np.pad(self.resumed, room),
         )
-        return path.win_curve(pipeline, dates)
+
+
+def _oldest(pipeline: Pipeline) -> int:
+    """Return the days for which some deal has been in its state."""
+    lost = (pipeline.outcome == Outcome.LOST) & (pipeline.closed_on != NO_DAY)
+    return max(
+        int(pipeline.days_in_stage.max(initial=0)),
+        int((pipeline.as_of - pipeline.closed_on[lost]).max(initial=0)),
+    )
 
 
 @attrs.frozen

@@ -16,6 +16,8 @@ from funnel.models._curves import ages_in_state, cell_wins
 from funnel.models._flow import StageFlow
 from funnel.models._half_life import AUTO, best_half_life, half_life_or_auto
 from funnel.models._hazards import THIN, draw_states, hazards_of, scaled
+from funnel.models._levers import changed, movable
+from funnel.models._paths import WIN, kinds
 from funnel.models._segments import (
     Effect,
     SegmentEffects,
@@ -31,7 +33,7 @@ from funnel.stages import Funnel, Outcome
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Self
 
     from funnel.tables import History, Pipeline
@@ -193,7 +195,13 @@ class FittedSemiMarkov:
         """Go forward by days; resumed stages count as first visits."""
         home = np.arange(Layout(self.funnel).stages) * CLASSES
         return flow.forward(
-            hazards, present, arriving=arriving, back=self.resumed, home=home, days=days
+            hazards,
+            present,
+            arriving=arriving,
+            back=self.resumed,
+            home=home,
+            counted=kinds(Layout(self.funnel)) == WIN,
+            days=days,
         )
 
     def _staged(self, found: flow.Flow, first: int) -> StageFlow:
@@ -206,10 +214,33 @@ class FittedSemiMarkov:
             first=first,
             entries=found.entries[:, :own].reshape(shape).sum(axis=2),
             occupancy=found.occupancy[:, :own].reshape(shape).sum(axis=2),
+            advanced=found.counted[:, :own].reshape(shape).sum(axis=2),
             won=found.ends[:, 0],
             lost=found.entries[:, own:].sum(axis=1),
             removed=found.ends[:, 1],
         )
+
+    @property
+    def levers(self) -> tuple[str, ...]:
+        """Stages whose conversions and durations `under` can change."""
+        return movable(Layout(self.funnel), self.hazards.any(axis=(1, 2)))
+
+    def under(self, conversions: Mapping[str, float], durations: Mapping[str, float], /) -> Self:
+        """Return the model with conversions and durations of stages times factors.
+
+        A conversion is the share of visits that goes on up the ladder or is won: it is multiplied,
+        and all other moves shrink in proportion, at the same ages. A stay that is longer by a
+        factor has the same goals on a slower clock; moves on the day of entry stay.
+
+        Raises
+        ------
+        UnknownStageError
+            When the funnel has no such stage.
+        ValidationError
+            When a stage is not an open one, or its conversion would exceed 1.
+        """
+        hazards = changed(Layout(self.funnel), self.hazards, conversions, durations)
+        return attrs.evolve(self, hazards=hazards)
 
     def _warn(self, pipeline: Pipeline) -> None:
         """Say how many open deals are older than any in history."""
@@ -231,8 +262,8 @@ def _require_days(days: object) -> None:
 
 def _no_flow(layout: Layout, days: int) -> flow.Flow:
     """Return a flow of nothing over some days."""
-    ends = layout.targets - layout.won
-    return flow.Flow(*(np.zeros((days, n)) for n in (layout.states, ends, layout.states)))
+    states, ends = layout.states, layout.targets - layout.won
+    return flow.Flow(*(np.zeros((days, n)) for n in (states, ends, states, states)))
 
 
 @attrs.frozen

@@ -8,8 +8,8 @@ from funnel.planning._inflow_tables import (
     StageEntries,
 )
 from funnel.planning._tables import ActualToIdeal, PlanPeriods, PlanStages
-from funnel.planning.api import plan
-from funnel.planning.lagged import InflowPlan, plan_inflow
+from funnel.planning.api import plan, plan_inflow
+from funnel.planning.lagged import InflowPlan
 from funnel.planning.plan import Plan
 from funnel.planning.scenarios import Elasticities, Scenario, ScenarioTable
 from funnel.planning.tracking import Tracking, track

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import attrs
 import numpy as np
 
-from funnel.calendars import to_date, to_day
+from funnel.calendars import Horizon, to_date, to_day
 from funnel.errors import InsufficientDataError, ValidationError
 from funnel.kernels import survival
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
+from funnel.metrics.conversion import conversion
 from funnel.planning._givens import ladder
 from funnel.results import ResultTable
 from funnel.stages import Outcome
@@ -41,14 +42,16 @@ class ActualFunnel(ResultTable):
         Its stages without those on hold or retired, s.
     start, end : date
         First and last day.
+    reached : (s,) int64
+        Deals that came to the stage or past it for the first time.
     entries : (s,) int64
-        Deals that came to the stage, or past it for the first time: a skipped stage counts.
+        Visits that began, see `funnel.metrics.conversion`: a deal that skips the stage makes none,
+        one that comes back makes another.
     conversion : (s,) float64
-        Share of them that comes to the next stage or past it, the last one to won. Open deals are
-        censored (Aalen-Johansen, doi:10.1002/sim.2712).
+        Of the deals that reached the stage, the share that reaches the next one, the last one to
+        won. Open deals are censored (Aalen-Johansen, doi:10.1002/sim.2712).
     days : (s,) float64
-        Days in the stage per entry, all visits together: stock / entries a day (Little's law), so
-        that a stage that is often skipped has few.
+        Days of a visit: stock / entries a day (Little's law); 0 where there was none.
     stock : (s,) float64
         Deals in the stage on an average day.
     wins : int
@@ -65,6 +68,7 @@ class ActualFunnel(ResultTable):
     stages: tuple[str, ...]
     start: dt.date
     end: dt.date
+    reached: IntArray
     entries: IntArray
     conversion: FloatArray
     days: FloatArray
@@ -102,13 +106,16 @@ class ActualFunnel(ResultTable):
         stages = ladder(known.funnel, ())
         place = known.funnel.ladder[known.funnel.codes(list(stages))]
         reached = _reached(known, place)
-        held = _deal_days(known, known.funnel.codes(list(stages)), first, last)
         entered = (reached[:-1] >= first) & (reached[:-1] != NO_DAY)
-        entries = np.count_nonzero(entered, axis=1)
-        conversion = np.array(
+        came = np.count_nonzero(entered, axis=1)
+        window = Horizon.custom(np.array([first, last + 1]).astype("datetime64[D]"))
+        codes = known.funnel.codes(list(stages))
+        moved = conversion(known, period=window)
+        entries = (moved.entries - moved.late)[0][codes]
+        rates = np.array(
             [_conversion(known, reached[i], reached[i + 1], entered[i]) for i in range(len(stages))]
         )
-        for name, count, rate in zip(stages, entries.tolist(), conversion.tolist(), strict=True):
+        for name, count, rate in zip(stages, came.tolist(), rates.tolist(), strict=True):
             if not count or not rate > 0.0:
                 raise InsufficientDataError(
                     f"deals that went on from stage {name!r} between {to_date(first)} and "
@@ -117,6 +124,7 @@ class ActualFunnel(ResultTable):
                     found=0,
                     remedy="Take a longer window, or leave the stage out of the funnel.",
                 )
+        held = _deal_days(known, codes, first, last)
         won = _won(known, first)
         money = won.amount[~np.isnan(won.amount)]
         return cls(
@@ -124,15 +132,21 @@ class ActualFunnel(ResultTable):
             stages=stages,
             start=np.datetime64(first, "D").item(),
             end=np.datetime64(last, "D").item(),
+            reached=frozen(came),
             entries=frozen(entries),
-            conversion=frozen(conversion),
-            days=frozen(held / entries),
+            conversion=frozen(rates),
+            days=frozen(np.divide(held, entries, out=np.zeros(len(held)), where=entries > 0)),
             stock=frozen(held / (last - first + 1)),
             wins=len(won),
             revenue=float(money.sum()),
             average_amount=float(money.mean()),
             currency=won.currency,
         )
+
+    @property
+    def visits(self) -> FloatArray:
+        """Entries into each stage per deal that reached it, (s,)."""
+        return np.asarray(self.entries / self.reached)
 
     @property
     def weekly(self) -> FloatArray:
@@ -143,6 +157,7 @@ class ActualFunnel(ResultTable):
         """Return one row for each stage."""
         return {
             "stage": texts(self.stages),
+            "reached": self.reached,
             "entries": self.entries,
             "weekly": self.weekly,
             "conversion": self.conversion,

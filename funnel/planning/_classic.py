@@ -48,8 +48,10 @@ class Givens:
         The ladder, s.
     conversions : tuple of Fraction
         From each stage to the next, the last to won, s.
+    visits : tuple of Fraction
+        Entries into each stage per deal that comes to it or past it, s.
     durations : tuple of Fraction or None
-        Days in each stage, s.
+        Days of an entry in each stage, s.
     rep_capacity : Fraction or None
         Deals that one rep enters a week.
     horizon : Horizon or None
@@ -67,6 +69,7 @@ class Givens:
     weeks: tuple[Fraction, ...] | None
     stages: tuple[str, ...]
     conversions: tuple[Fraction, ...]
+    visits: tuple[Fraction, ...]
     durations: tuple[Fraction, ...] | None
     rep_capacity: Fraction | None
     horizon: Horizon | None
@@ -103,26 +106,34 @@ class Givens:
 
     @property
     def per_win(self) -> tuple[Fraction, ...]:
-        """Entries into each stage for one win."""
+        """Deals that come to each stage or past it for one win."""
         n = len(self.stages)
         return tuple(1 / product(self.conversions[stage:]) for stage in range(n))
 
     @property
     def lead_days(self) -> tuple[Fraction, ...] | None:
-        """Days from the entry into each stage to the win."""
+        """Days from reaching each stage to the win, all visits together."""
         if self.durations is None:
             return None
-        n = len(self.stages)
-        return tuple(sum(self.durations[stage:], start=Fraction(0)) for stage in range(n))
+        spent = [v * days for v, days in zip(self.visits, self.durations, strict=True)]
+        return tuple(sum(spent[stage:], start=Fraction(0)) for stage in range(len(spent)))
 
     # -- pace ------------------------------------------------------------------------------------
+
+    def entries(self, wins: Fraction, stage: int) -> Fraction:
+        """Return the entries into a stage that wins need: skips and returns counted."""
+        return wins * self.per_win[stage] * self.visits[stage]
+
+    def new(self, wins: Fraction, period: int) -> Fraction | None:
+        """Return the new deals a week that wins of a period need."""
+        return None if self.weeks is None else wins * self.per_win[0] / self.weeks[period]
 
     def weekly(self, wins: Fraction, period: int | None, stage: int) -> Fraction | None:
         """Return the entries a week into a stage that wins of a period (or of all) need."""
         if self.weeks is None:
             return None
         weeks = sum(self.weeks, start=Fraction(0)) if period is None else self.weeks[period]
-        return wins * self.per_win[stage] / weeks
+        return self.entries(wins, stage) / weeks
 
     def stock(self, wins: Fraction, period: int | None, stage: int) -> Fraction | None:
         """Return the standing stock of a stage, by Little's law: entries a day x days."""
@@ -138,8 +149,8 @@ class Givens:
         return sum(known, start=Fraction(0)) if known else None
 
     def reps(self, wins: Fraction, period: int | None) -> Fraction | None:
-        """Return the reps that the entries into the first stage keep busy."""
-        pace = self.weekly(wins, period, 0)
+        """Return the reps that the new deals keep busy."""
+        pace = self.new(wins, period)
         return None if pace is None or self.rep_capacity is None else pace / self.rep_capacity
 
     @staticmethod
@@ -150,9 +161,9 @@ class Givens:
 
     @property
     def peak_weekly(self) -> Fraction | None:
-        """Entries a week into the first stage, in the busiest period."""
+        """New deals a week, in the busiest period."""
         k = range(len(self.periods))
-        return self._peak([self.weekly(self.wins_of(period), period, 0) for period in k])
+        return self._peak([self.new(self.wins_of(period), period) for period in k])
 
     @property
     def peak_reps(self) -> Fraction | None:
@@ -174,7 +185,7 @@ class Givens:
     # -- dates -----------------------------------------------------------------------------------
 
     def entry_window(self, period: int, stage: int) -> tuple[int, int] | None:
-        """Return first and last day on which deals won in a period enter a stage; whole days.
+        """Return first and last day on which deals won in a period reach a stage; whole days.
 
         Days are rounded down: a deal that enters half a day early is not late.
         """

@@ -15,7 +15,7 @@ from funnel.errors import ValidationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["chance", "days", "exact", "plain", "positive", "product", "shown", "to_float"]
+__all__ = ["chance", "count", "days", "exact", "plain", "positive", "product", "shown", "to_float"]
 
 MOST_DIGITS = 17  # a float has no more
 
@@ -63,6 +63,11 @@ def chance(value: object, name: str) -> Fraction:
 def days(value: object, name: str) -> Fraction:
     """Return a number of days, 0 included."""
     return exact(value, name, "must be a finite number of days >= 0", lambda found: found >= 0)
+
+
+def count(value: object, name: str) -> Fraction:
+    """Return a number of times, 0 included."""
+    return exact(value, name, "must be a finite number >= 0", lambda found: found >= 0)
 
 
 def product(values: Iterable[Fraction]) -> Fraction:

@@ -11,7 +11,7 @@ import numpy as np
 from funnel.calendars import Horizon, to_date, to_day
 from funnel.errors import UnknownStageError, ValidationError
 from funnel.planning._classic import DAYS_A_WEEK, Givens
-from funnel.planning._exact import chance, days, exact, plain, positive, shown
+from funnel.planning._exact import chance, count, days, exact, plain, positive, shown
 from funnel.stages import Funnel
 
 if TYPE_CHECKING:
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
     from funnel.typing import DateLike
 
-__all__ = ["ByStage", "conversions_of", "durations_of", "ladder", "plan_day", "shares_of", "split"]
+__all__ = [
+    "ByStage",
+    "confidence_of",
+    "conversions_of",
+    "durations_of",
+    "ladder",
+    "plan_day",
+    "shares_of",
+    "split",
+    "visits_of",
+]
 
 ByStage = Sequence[Any] | Mapping[str, Any]
 """One number for each stage in their order, or by name."""
@@ -113,6 +123,16 @@ def conversions_of(
     """Read the conversions."""
     found = by_stage(values, "conversion", stages, funnel)
     return _read(found, "conversion", stages, unknown, chance)
+
+
+def visits_of(
+    values: ByStage | None, stages: tuple[str, ...], funnel: Funnel | None
+) -> tuple[Fraction, ...]:
+    """Read the entries per deal that comes to a stage or past it; one where nothing is said."""
+    if values is None:
+        return (Fraction(1),) * len(stages)
+    found = by_stage(values, "visits", stages, funnel)
+    return _read([1 if x is None else x for x in found], "visits", stages, None, count)
 
 
 def durations_of(
@@ -261,3 +281,12 @@ def stock_of(
         raise ValidationError.from_value("stock", rule, plain(stock), remedy)
     [(name, deals)] = stock.items()
     return _position(str(name), stages, funnel), deals
+
+
+def confidence_of(confidence: object) -> float:
+    """Demand a probability that is neither certain nor impossible."""
+    number = isinstance(confidence, int | float | np.floating) and not isinstance(confidence, bool)
+    if not number or not 0.0 < confidence < 1.0:  # type: ignore[operator]
+        rule = "must be a probability inside (0, 1)"
+        raise ValidationError.from_value("confidence", rule, confidence, "0.8 is usual.")
+    return float(confidence)  # type: ignore[arg-type]

@@ -123,9 +123,11 @@ def _require_stage(unknown: Unknown, givens: Givens, stage: int) -> None:
             f"of {name!r}, which comes later. Give the stock of a stage up to it, or entries=.",
             column="stock",
         )
-    if unknown.quantity != "duration" and givens.durations and not givens.durations[stage]:
+    stays = unknown.quantity == "duration" or givens.durations is None or givens.durations[stage]
+    if not stays or not givens.visits[stage]:
+        why = "duration" if givens.visits[stage] else "number of visits"
         raise ValidationError(
-            f"stock of {name!r} is always 0, for its duration is 0. Give entries= instead.",
+            f"stock of {name!r} is always 0, for its {why} is 0. Give entries= instead.",
             column="stock",
         )
 

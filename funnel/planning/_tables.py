@@ -15,7 +15,7 @@ from funnel.results import ResultTable
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from fractions import Fraction
 
     from funnel.planning._actual import ActualFunnel
@@ -35,6 +35,15 @@ def _dates(days: Iterable[int]) -> DateArray:
     return frozen(to_dates(np.array(list(days), dtype=np.int32)))
 
 
+def _without(
+    cells: tuple[list[str], list[list[str]]], silent: Mapping[str, bool]
+) -> tuple[list[str], list[list[str]]]:
+    """Return headers and rows without the columns that say nothing."""
+    headers, rows = cells
+    kept = [place for place, name in enumerate(headers) if not silent.get(name)]
+    return [headers[place] for place in kept], [[row[place] for place in kept] for row in rows]
+
+
 @attrs.frozen(eq=False)
 class PlanStages(ResultTable):
     """What each stage needs in the whole horizon.
@@ -44,11 +53,15 @@ class PlanStages(ResultTable):
     stages : (s,) str
         The ladder.
     conversion : (s,) float64
-        To the next stage, the last one to won.
+        Of the deals that come to the stage or past it, the share that comes to the next one or past
+        it; the last one to won.
+    visits : (s,) float64
+        Entries per deal that comes to the stage or past it.
     days : (s,) float64
-        Days in the stage; NaN unknown.
+        Days of an entry in the stage; NaN unknown.
     entries : (s,) float64
-        Deals that must enter.
+        Entries that are needed: deals that skip the stage are not among them, and those that come
+        back are again.
     weekly : (s,) float64
         Entries a selling week, on average; NaN unknown.
     stock : (s,) float64
@@ -57,13 +70,14 @@ class PlanStages(ResultTable):
     peak_stock : (s,) float64
         The same in the busiest period.
     lead_days : (s,) float64
-        Days from the entry to the win; NaN unknown.
+        Days from reaching the stage to the win; NaN unknown.
     """
 
     percents: ClassVar[frozenset[str]] = frozenset({"conversion"})
 
     stages: StringArray
     conversion: FloatArray
+    visits: FloatArray
     days: FloatArray
     entries: FloatArray
     weekly: FloatArray
@@ -80,7 +94,8 @@ class PlanStages(ResultTable):
             stages=texts(givens.stages),
             conversion=_floats(givens.conversions),
             days=_floats(givens.durations or unknown),
-            entries=_floats(wins * factor for factor in givens.per_win),
+            visits=_floats(givens.visits),
+            entries=_floats(givens.entries(wins, place) for place in places),
             weekly=_floats(givens.weekly(wins, None, place) for place in places),
             stock=_floats(givens.stock(wins, None, place) for place in places),
             peak_stock=_floats(map(givens.peak_stock, places)),
@@ -91,6 +106,10 @@ class PlanStages(ResultTable):
         """Return one row for each stage."""
         names = [field.name for field in attrs.fields(PlanStages)][1:]
         return {"stage": self.stages, **{name: getattr(self, name) for name in names}}
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """Return headers and rows as text, without visits where each deal enters each stage."""
+        return _without(super()._cells(), {"visits": bool(np.all(self.visits == 1.0))})
 
     @property
     def _title(self) -> str:
@@ -109,9 +128,9 @@ class PlanPeriods(ResultTable):
     money : (p * k,) float64
         To book, gross-up included.
     wins, entries : (p * k,) float64
-        Deals to win, and deals that must enter the first stage for them.
+        Deals to win, and new deals that must be created for them.
     weekly, stock, reps : (p * k,) float64
-        Entries a selling week, deals in all stages, and reps; NaN unknown.
+        New deals a selling week, deals in all stages, and reps; NaN unknown.
     create_from, create_by : (p * k,) datetime64[D]
         First and last day on which those deals are created; NaT unknown.
     too_late : (p * k,) float64
@@ -143,7 +162,7 @@ class PlanPeriods(ResultTable):
             money=_floats(givens.money[row][period] for row, period in cells),
             wins=_floats(won for won, _ in wins),
             entries=_floats(won * givens.per_win[0] for won, _ in wins),
-            weekly=_floats(givens.weekly(won, period, 0) for won, period in wins),
+            weekly=_floats(givens.new(won, period) for won, period in wins),
             stock=_floats(givens.total_stock(won, period) for won, period in wins),
             reps=_floats(givens.reps(won, period) for won, period in wins),
             create_from=_dates(first for first, _ in windows),
@@ -159,7 +178,6 @@ class PlanPeriods(ResultTable):
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Return headers and rows as text, without the columns that say nothing."""
-        headers, rows = super()._cells()
         silent = {
             "share": not any(self.share.tolist()),
             "reps": bool(np.isnan(self.reps).all()),
@@ -167,8 +185,7 @@ class PlanPeriods(ResultTable):
             "create_by": bool(np.isnat(self.create_by).all()),
             "too_late": not self.too_late.any(),
         }
-        kept = [place for place, name in enumerate(headers) if not silent.get(name)]
-        return [headers[place] for place in kept], [[row[place] for place in kept] for row in rows]
+        return _without(super()._cells(), silent)
 
     @property
     def _title(self) -> str:
@@ -196,7 +213,7 @@ class ActualToIdeal(ResultTable):
     def to_columns(self) -> dict[str, Any]:
         """Return one row for each stage, what was beside what must be."""
         found: dict[str, Any] = {"stage": self.ideal.stages}
-        for name in ("weekly", "conversion", "days", "stock"):
+        for name in ("weekly", "conversion", "visits", "days", "stock"):
             found[f"{name}_actual"] = getattr(self.actual, name)
             found[f"{name}_ideal"] = getattr(self.ideal, name)
         return found

@@ -1,21 +1,29 @@
-"""The one call: a target and what is known in, the funnel that reaches it out."""
+"""The two calls: a target and what is known in, the funnel that reaches it out."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from funnel.planning import _givens as read
 from funnel.planning._build import build
+from funnel.planning._exact import positive, to_float
+from funnel.planning._inflow import Inflow
+from funnel.planning.lagged import InflowPlan
 from funnel.planning.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from funnel.calendars import Horizon
+    from funnel.forecasting import FittedDealForecaster
     from funnel.planning._givens import ByStage
     from funnel.stages import Funnel
+    from funnel.tables import Pipeline
     from funnel.typing import DateLike
 
-__all__ = ["plan"]
+__all__ = ["plan", "plan_inflow"]
 
 
 def plan(
@@ -25,6 +33,7 @@ def plan(
     conversions: ByStage,
     average_amount: float | Mapping[str, float] | None = None,
     funnel: Funnel | None = None,
+    visits: ByStage | None = None,
     durations: ByStage | None = None,
     horizon: Horizon | None = None,
     selling_weeks: float | Sequence[float] | None = None,
@@ -52,9 +61,12 @@ def plan(
         Amount of a won deal, of all or of each share.
     funnel : Funnel, optional
         The ladder; on-hold and retired stages are left out. By default the keys of `conversions`.
+    visits : sequence or mapping of str to float, optional
+        Entries into each stage per deal that comes to it or past it, >= 0: below 1 where deals
+        skip the stage, above 1 where they come back to it. 1 by default.
     durations : sequence or mapping of str to float, optional
-        Calendar days in each stage, >= 0; by default the standard days of the funnel where all are
-        typed. Without them there is no stock and no date.
+        Calendar days of an entry in each stage, >= 0; by default the standard days of the funnel
+        where all are typed. Without them there is no stock and no date.
     horizon : Horizon, optional
         The periods of the target. By default as many as `seasonality` has, or one, without dates.
     selling_weeks : float or (k,) sequence, optional
@@ -68,8 +80,8 @@ def plan(
     rep_capacity : float, optional
         New deals that one rep enters a week.
     reps, entries, stock : optional
-        The limit when something else is solved for: number of reps (with `rep_capacity`), deals
-        that enter the first stage in the horizon, or deals that one stage holds in the busiest
+        The limit when something else is solved for: number of reps (with `rep_capacity`), new
+        deals in the horizon, or deals that one stage holds in the busiest
         period (``{"Propose": 30}``).
     as_of : date, optional
         The day of the plan. Money that only deals created by then can bring is *too late*.
@@ -91,16 +103,20 @@ def plan(
 
     Notes
     -----
-    In the steady state, with gross-up g, average amount a, conversions c and W selling weeks::
+    In the steady state, with gross-up g, average amount a, conversions c, visits v and W selling
+    weeks::
 
-        wins = target g / a                entries of stage i = wins / (c_i c_i+1 ... c_s)
-        weekly_i = entries_i / W           stock_i = weekly_i days_i / 7   (Little's law)
-        reps = weekly_1 / rep_capacity     created = [start, end) - (days_1 + ... + days_s)
+        wins = target g / a                reached_i = wins / (c_i c_i+1 ... c_s)
+        entries_i = v_i reached_i          weekly_i = entries_i / W
+        stock_i = weekly_i days_i / 7      (Little's law)
+        new deals = reached_1              reps = new deals / W / rep_capacity
+        created = [start, end) - (v_1 days_1 + ... + v_s days_s)
 
     All is computed in exact fractions and rounded once, at the end. Nothing is rounded to whole
     deals; only `Plan.headcount` counts whole people, and days by which deals must be created are
-    rounded down. Conversions here lead from each stage to the next: deals that skip stages must be
-    counted as having passed them, as `Plan.from_actual` does.
+    rounded down. Conversions lead from each stage to the next or past it: deals that skip a stage
+    count as having reached it, and `visits` says how many of them enter it, and how often. Both
+    are measured by `Plan.from_actual`.
 
     This plan knows averages only. `plan_inflow` starts from a fitted forecaster and the pipeline:
     it counts what exists, lets deals take the time that they take, and plans for a probability.
@@ -139,6 +155,7 @@ def plan(
             conversions=conversions,
             average_amount=average_amount,
             funnel=funnel,
+            visits=visits,
             durations=durations,
             horizon=horizon,
             selling_weeks=selling_weeks,
@@ -153,3 +170,90 @@ def plan(
             solve_for=solve_for,
         )
     )
+
+
+def plan_inflow(
+    target: float,
+    forecaster: FittedDealForecaster,
+    pipeline: Pipeline,
+    horizon: Horizon,
+    *,
+    seasonality: Sequence[float] | None = None,
+    confidence: float | None = 0.8,
+) -> InflowPlan:
+    """Derive the new deals that must enter each week, from what exists and how long deals take.
+
+    Parameters
+    ----------
+    target : float
+        Money to book in the whole horizon; what is booked in it so far counts.
+    forecaster : FittedDealForecaster
+        Any stage model, fitted with arrivals.
+    pipeline : Pipeline
+        The state on the day of the plan.
+    horizon : Horizon
+        The k periods of the target.
+    seasonality : (k,) sequence of float, optional
+        Share of each period in the target, summing to 1; by default in proportion to its days.
+    confidence : float or None
+        Probability with which the whole horizon reaches the whole target; None plans for the
+        target on average.
+
+    Returns
+    -------
+    InflowPlan
+
+    Raises
+    ------
+    CurrencyMismatchError, LeakError, UnknownColumnError
+        See `FittedDealForecaster.forecast`.
+    InsufficientDataError
+        When the forecaster has no arrivals to learn new deals from.
+    ValidationError
+        When the target or the confidence is out of range, shares do not sum to 1, no deal created
+        from now on brings money within the horizon, or no inflow gives the confidence.
+
+    Notes
+    -----
+    With R(w, p) the money that a deal created in week w is expected to bring in period p, and
+    a(w) the pattern of arrivals (weekdays, season), for weeks from before the day of the plan on::
+
+        late(p) = sum over past weeks of a R / sum over all weeks of a R
+        new(p)  = min(max(target(p) - existing(p), 0), (1 - late(p)) target(p))
+
+    ``late`` is the share of a period that, at one pace, deals created by now bring. If those that
+    exist bring less, the rest of it is *too late*: it would need a burst of new deals. In the
+    steady state all weeks have the pace of `plan`.
+
+    Entries follow the pattern; the pace of a week is the mean of one pace for each period, weighted
+    by what the week brings to it, and at most the pace that alone would bring every period its
+    target. The paces, k numbers, are those of the fewest entries that bring each period what is
+    needed: a linear programme (`scipy.optimize.linprog`). One number for each week instead, by
+    non-negative least squares, answers long sales cycles with bursts in single weeks. Entries go
+    on to the end of the horizon, as business does; the column ``arrives`` says how much of them it
+    sees. The earliest weeks, which bring less than 1 % of the money together, are left out.
+
+    For a confidence, the plan aims at the smallest multiple of the target with which the
+    distribution of the whole horizon reaches it: deals come in Poisson numbers with the planned
+    means, are won or not, for uncertain amounts, and the stage model's parameters are one draw for
+    existing and new deals alike. How well the entries themselves are kept to is not part of it.
+
+    Examples
+    --------
+    >>> import funnel as fn
+    >>> history = fn.datasets.simulate(1000, rng=1).history
+    >>> fitted = fn.DealForecaster("win-rate").fit(history)
+    >>> quarters = fn.Horizon.quarters("2026-07-01", 2)
+    >>> ideal = plan_inflow(3e6, fitted, history.snapshot(), quarters, confidence=None)
+    >>> ideal.weeks.entries.shape == ideal.weeks.usual.shape
+    True
+    >>> bool(ideal.at(0.8).entries.sum() > ideal.entries.sum())
+    True
+    """
+    parts = read.split(horizon, seasonality, None)[1]
+    whole = positive(target, "target")
+    money_due = np.array([to_float(whole * part) for part in parts])
+    if confidence is not None:
+        read.confidence_of(confidence)
+    inflow = Inflow.of(money_due, forecaster, pipeline, horizon)
+    return InflowPlan(inflow, None, 1.0, inflow.entries(1.0)).at(confidence)

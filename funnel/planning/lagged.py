@@ -13,10 +13,8 @@ from funnel.calendars import to_dates
 from funnel.errors import ValidationError
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
-from funnel.models.base import HasFlow
+from funnel.models.base import HasFlow, HasLevers
 from funnel.planning import _givens as read
-from funnel.planning import _levers as levers
-from funnel.planning._exact import positive, to_float
 from funnel.planning._inflow import Inflow
 from funnel.planning._inflow_tables import (
     InflowLevers,
@@ -29,16 +27,13 @@ from funnel.planning.scenarios import Scenario
 from funnel.results import ResultTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
 
-    from funnel.calendars import Horizon
     from funnel.forecasting import FittedDealForecaster, Forecast
-    from funnel.tables import Pipeline
+    from funnel.models import FittedModel
     from funnel.typing import FloatArray, IntArray
 
-__all__ = ["InflowPlan", "plan_inflow"]
+__all__ = ["InflowPlan"]
 
 STEP = 0.01
 """Levers are moved down by one per cent, so that no conversion exceeds 1."""
@@ -76,7 +71,7 @@ class InflowPlan(ResultTable):
         ValidationError
             When it is not between 0 and 1, or no inflow gives it.
         """
-        aim = 1.0 if confidence is None else self.inflow.aim_for(_inside(confidence))
+        aim = 1.0 if confidence is None else self.inflow.aim_for(read.confidence_of(confidence))
         return type(self)(self.inflow, confidence, aim, self.inflow.entries(aim))
 
     def with_entries(self, entries: npt.ArrayLike) -> Self:
@@ -99,7 +94,7 @@ class InflowPlan(ResultTable):
         Totals of the entries that reach the target with the probabilities ``(1 - level) / 2`` and
         ``(1 + level) / 2``: if just the target is booked, that many deals have come in.
         """
-        ends = ((1.0 - _inside(level)) / 2.0, (1.0 + level) / 2.0)
+        ends = ((1.0 - read.confidence_of(level)) / 2.0, (1.0 + level) / 2.0)
         low, high = (float(self.at(end).entries.sum()) for end in ends)
         return low, high
 
@@ -228,8 +223,8 @@ class InflowPlan(ResultTable):
             message = f"scenario {change.name!r} changes rep_capacity, which entries do not have."
             raise ValidationError(message, column="rep_capacity")
         forecaster, inflow = before.forecaster, before.rescaled(1.0, 1.0 / before.scale)
-        model = levers.changed(forecaster.model, forecaster.name, change)
-        if model is not forecaster.model:
+        if change.conversions or change.durations:
+            model = _changed(forecaster, change)
             inflow = Inflow.of(
                 before.target,
                 attrs.evolve(forecaster, model=model),
@@ -243,10 +238,13 @@ class InflowPlan(ResultTable):
     def elasticities(self) -> InflowLevers:
         """Say what one per cent more of each lever does, by differences of forecasts.
 
-        Conversions and durations of stages are levers where the model is ``"semi-markov"``; a
-        longer stay delays money beyond the horizon. The first day of a deal is as in recent ones.
+        Conversions and durations of stages are levers of the models that have them: those of the
+        path of a deal (``"semi-markov"``, ``"stage-duration"``, ``"parametric"``) and
+        ``"hazard-regression"``. A longer stay delays money beyond the horizon. The first day of a
+        deal is as in recent ones.
         """
-        stages, down = levers.stages_of(self.inflow.forecaster.model), 1.0 - STEP
+        model, down = self.inflow.forecaster.model, 1.0 - STEP
+        stages = model.levers if isinstance(model, HasLevers) else ()
         moves = [Scenario("inflow", inflow=down), Scenario("average_amount", average_amount=down)]
         moves += [Scenario(f"conversion:{name}", conversions={name: down}) for name in stages]
         moves += [Scenario(f"duration:{name}", durations={name: down}) for name in stages]
@@ -299,102 +297,18 @@ class InflowPlan(ResultTable):
         return f"{self.periods._repr_html_()}{self.weeks._repr_html_()}"
 
 
+def _changed(forecaster: FittedDealForecaster, change: Scenario) -> FittedModel:
+    """Return the model of a forecaster under the conversions and durations of a scenario."""
+    if not isinstance(forecaster.model, HasLevers):
+        raise ValidationError(
+            f"scenario {change.name!r} changes conversions or durations of stages, which the model "
+            f"{forecaster.name!r} does not have. Use 'semi-markov', or change inflow or "
+            "average_amount.",
+            column="conversions" if change.conversions else "durations",
+        )
+    return forecaster.model.under(dict(change.conversions), dict(change.durations))
+
+
 def _dates(days: IntArray) -> Any:  # noqa: ANN401 - dates
     """Return days as dates."""
     return to_dates(days.astype(np.int32))
-
-
-def _inside(confidence: object) -> float:
-    """Demand a probability that is neither certain nor impossible."""
-    number = isinstance(confidence, int | float | np.floating) and not isinstance(confidence, bool)
-    if not number or not 0.0 < confidence < 1.0:  # type: ignore[operator]
-        rule = "must be a probability inside (0, 1)"
-        raise ValidationError.from_value("confidence", rule, confidence, "0.8 is usual.")
-    return float(confidence)  # type: ignore[arg-type]
-
-
-def plan_inflow(
-    target: float,
-    forecaster: FittedDealForecaster,
-    pipeline: Pipeline,
-    horizon: Horizon,
-    *,
-    seasonality: Sequence[float] | None = None,
-    confidence: float | None = 0.8,
-) -> InflowPlan:
-    """Derive the new deals that must enter each week, from what exists and how long deals take.
-
-    Parameters
-    ----------
-    target : float
-        Money to book in the whole horizon; what is booked in it so far counts.
-    forecaster : FittedDealForecaster
-        Any stage model, fitted with arrivals.
-    pipeline : Pipeline
-        The state on the day of the plan.
-    horizon : Horizon
-        The k periods of the target.
-    seasonality : (k,) sequence of float, optional
-        Share of each period in the target, summing to 1; by default in proportion to its days.
-    confidence : float or None
-        Probability with which the whole horizon reaches the whole target; None plans for the
-        target on average.
-
-    Returns
-    -------
-    InflowPlan
-
-    Raises
-    ------
-    CurrencyMismatchError, LeakError, UnknownColumnError
-        See `FittedDealForecaster.forecast`.
-    InsufficientDataError
-        When the forecaster has no arrivals to learn new deals from.
-    ValidationError
-        When the target or the confidence is out of range, shares do not sum to 1, no deal created
-        from now on brings money within the horizon, or no inflow gives the confidence.
-
-    Notes
-    -----
-    With R(w, p) the money that a deal created in week w is expected to bring in period p, and
-    a(w) the pattern of arrivals (weekdays, season), for weeks from before the day of the plan on::
-
-        late(p) = sum over past weeks of a R / sum over all weeks of a R
-        new(p)  = min(max(target(p) - existing(p), 0), (1 - late(p)) target(p))
-
-    ``late`` is the share of a period that, at one pace, deals created by now bring. If those that
-    exist bring less, the rest of it is *too late*: it would need a burst of new deals. In the
-    steady state all weeks have the pace of `plan`.
-
-    Entries follow the pattern; the pace of a week is the mean of one pace for each period, weighted
-    by what the week brings to it, and at most the pace that alone would bring every period its
-    target. The paces, k numbers, are those of the fewest entries that bring each period what is
-    needed: a linear programme (`scipy.optimize.linprog`). One number for each week instead, by
-    non-negative least squares, answers long sales cycles with bursts in single weeks. Entries go
-    on to the end of the horizon, as business does; the column ``arrives`` says how much of them it
-    sees. The earliest weeks, which bring less than 1 % of the money together, are left out.
-
-    For a confidence, the plan aims at the smallest multiple of the target with which the
-    distribution of the whole horizon reaches it: deals come in Poisson numbers with the planned
-    means, are won or not, for uncertain amounts, and the stage model's parameters are one draw for
-    existing and new deals alike. How well the entries themselves are kept to is not part of it.
-
-    Examples
-    --------
-    >>> import funnel as fn
-    >>> history = fn.datasets.simulate(1000, rng=1).history
-    >>> fitted = fn.DealForecaster("win-rate").fit(history)
-    >>> quarters = fn.Horizon.quarters("2026-07-01", 2)
-    >>> ideal = plan_inflow(3e6, fitted, history.snapshot(), quarters, confidence=None)
-    >>> ideal.weeks.entries.shape == ideal.weeks.usual.shape
-    True
-    >>> bool(ideal.at(0.8).entries.sum() > ideal.entries.sum())
-    True
-    """
-    parts = read.split(horizon, seasonality, None)[1]
-    whole = positive(target, "target")
-    money_due = np.array([to_float(whole * part) for part in parts])
-    if confidence is not None:
-        _inside(confidence)
-    inflow = Inflow.of(money_due, forecaster, pipeline, horizon)
-    return InflowPlan(inflow, None, 1.0, inflow.entries(1.0)).at(confidence)

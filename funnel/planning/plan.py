@@ -123,6 +123,7 @@ class Plan(ResultTable):
             average_amount=actual.average_amount,
             funnel=actual.funnel,
             conversions=actual.conversion.tolist(),
+            visits=actual.visits.tolist(),
             durations=actual.days.tolist(),
             horizon=horizon,
             selling_weeks=selling_weeks,
@@ -253,7 +254,7 @@ class Plan(ResultTable):
         ]
         wins = [g.wins[row][period] for row, period, _ in cells]
         numbers: dict[str, list[Fraction | None]] = {
-            "entries": [won * g.per_win[c[2]] for won, c in zip(wins, cells, strict=True)],
+            "entries": [g.entries(won, c[2]) for won, c in zip(wins, cells, strict=True)],
             "weekly": [g.weekly(won, *c[1:]) for won, c in zip(wins, cells, strict=True)],
             "stock": [g.stock(won, *c[1:]) for won, c in zip(wins, cells, strict=True)],
         }

@@ -194,9 +194,9 @@ class ScenarioTable(ResultTable):
     target : (n,) float64
         Money to book, before the gross-up.
     wins, entries : (n,) float64
-        Deals to win, and to enter the first stage, in the whole horizon.
+        Deals to win, and new deals, in the whole horizon.
     weekly, stock, reps : (n,) float64
-        Entries a week, deals in all stages and reps, in the busiest period; NaN unknown.
+        New deals a week, deals in all stages and reps, in the busiest period; NaN unknown.
     lead_days : (n,) float64
         Days from creation to the win; NaN unknown.
     revenue : (n,) float64
@@ -300,9 +300,9 @@ def elasticities(givens: Givens) -> Elasticities:
     s = len(givens.stages)
     held = lead = np.full(s, np.nan)
     if givens.durations is not None:
-        pairs = list(zip(givens.per_win, givens.durations, strict=True))
-        held = _parts([product(pair) for pair in pairs])
-        lead = _parts(list(givens.durations))
+        spent = [v * days for v, days in zip(givens.visits, givens.durations, strict=True)]
+        held = _parts([product(pair) for pair in zip(givens.per_win, spent, strict=True)])
+        lead = _parts(spent)
     ones, none = np.ones(s), np.zeros(s)
     unknown = np.where(np.isnan(held[:1]), np.nan, 0.0)
     columns: dict[str, list[Any]] = {

@@ -21,6 +21,7 @@ def givens(draw):
     return {
         "average_amount": draw(AMOUNTS),
         "conversions": conversions,
+        "visits": draw(st.lists(st.floats(0.1, 3.0), min_size=n, max_size=n)),
         "durations": draw(st.lists(st.floats(0.5, 200.0), min_size=n, max_size=n)),
         "seasonality": [Fraction(weight, sum(weights)) for weight in weights],
         "selling_weeks": draw(st.floats(1.0, 60.0)),

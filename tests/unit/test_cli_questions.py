@@ -496,6 +496,7 @@ def test_a_plan_from_what_really_happened(run, files, history):
         average_amount=1,
         funnel=actual.funnel,
         conversions=[0.9, *actual.conversion.tolist()[1:]],
+        visits=actual.visits.tolist(),
         durations=actual.days.tolist(),
         horizon=fn.Horizon.days("2026-07-01", 365),
     )
@@ -504,6 +505,7 @@ def test_a_plan_from_what_really_happened(run, files, history):
     rates = "0.6,0.6,0.6,0.6,0.6"
     shown = fits(run(*asked, "--start", "2026-07-01", "--periods", "2q", "--conversions", rates))
     assert 10 == shown.count("60.0%")  # planned in both tables
+    assert "visits: entries for each of them, fewer where deals skip" in shown
     assert "What was (2025-07-01 to 2026-06-30), and what is planned" in shown
     assert "\n2026-Q3 " in shown
 

@@ -156,6 +156,52 @@ class TestStandardFunnel:
         """All is won on the day it enters."""
         assert StandardFunnel.from_history(made([(0, "Won", 0)], until=60)).days is None
 
+    def test_entries_of_a_history_are_those_that_were_counted(self):
+        """Of 4 deals, 2 begin in B and 1 skips it: 2 enter A, and 2 + 1 enter B."""
+        paths = [("A", "Won"), ("A", "B", "Won"), ("B", "Won"), ("B", "Lost")]
+        log = fn.History.from_columns(
+            funnel=fn.Funnel(["A", "B"]),
+            id=[f"D{i}" for i, path in enumerate(paths) for _ in path],
+            stage=[stage for path in paths for stage in path],
+            at=[f"2026-01-{1 + 7 * day:02}" for path in paths for day in range(len(path))],
+        )
+        standard = StandardFunnel.from_history(log)
+        assert (1.0, 1.5) == standard.entries
+        np.testing.assert_allclose([1.0, 1.5, 1.5 * 2 / 3], standard.ratios)
+        np.testing.assert_allclose([1.0, 1.5], standard.stock / standard.stock[0])
+        assert standard == StandardFunnel.from_dict(standard.to_dict())
+
+    @pytest.mark.parametrize(
+        ("entries", "message"),
+        [
+            ([1], "one number for each of 2"),
+            ([1, 0], "entries of 'B' must be a number above 0, got 0"),
+            ([2, 1], "must be 1 for the first stage 'A'.*got 2"),
+        ],
+    )
+    def test_entries_that_are_refused(self, entries, message):
+        """One for each stage, relative to the first."""
+        with pytest.raises(ValidationError, match=message):
+            StandardFunnel(["A", "B"], [0.5, 0.5], entries=entries)
+
+    @pytest.mark.parametrize("name", ["semi-markov", "stage-duration", "parametric"])
+    def test_from_a_fitted_model(self, name):
+        """Constant rates: 3/4 and 5/8 go on, after 1 / (1 - exp(-0.08)) = 13.0 days: within 6 %."""
+        world = fn.datasets.World.simple(advance=(0.06, 0.05), lose=(0.02, 0.03))
+        log = fn.datasets.simulate(2_000, world=world, rng=4).history
+        standard = StandardFunnel.from_model(fn.models.get(name).fit(log), weekly_entries=10)
+        np.testing.assert_allclose([0.75, 0.625], standard.conversions, rtol=0.06)
+        np.testing.assert_allclose(13.007, standard.days, rtol=0.06)
+        np.testing.assert_allclose(standard.conversions[0], standard.entries[1], rtol=1e-9)
+        assert standard.weekly_entries == 10
+        assert "normal" in str(diagnose(log, attrs.evolve(standard, weekly_entries=None)))
+
+    def test_a_model_without_stages_is_no_standard(self):
+        """It is named."""
+        log = fn.datasets.simulate(300, rng=4).history
+        with pytest.raises(ValidationError, match=r"follows deals from stage.*FittedWinRate"):
+            StandardFunnel.from_model(fn.models.get("win-rate").fit(log))
+
     def test_nobody_went_on(self):
         """Or there is nobody at all."""
         with pytest.raises(InsufficientDataError, match="went on from Qualify"):

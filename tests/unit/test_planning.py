@@ -69,6 +69,42 @@ class TestTheLadder:
         assert [500.0, 250.0] == ideal.stages.entries.tolist()
         assert ["Qualify", "Propose"] == ideal.stages.stages.tolist()
 
+    def test_visits_say_how_many_enter_a_stage_that_is_reached(self):
+        """100 wins from 250 and 500 deals: half of them skip Propose, a quarter comes back to it.
+
+        Per deal 0.75 visits of 8 days to Propose and one of 7 to Qualify: 187.5 and 500 entries,
+        13 days to the win, and as many new deals, for as many reps, as without.
+        """
+        ideal = plan(
+            10_000,
+            **KNOWN,
+            visits={"Propose": 0.75},
+            durations=[7, 8],
+            selling_weeks=10,
+            rep_capacity=5,
+        )
+        assert [500.0, 187.5] == ideal.stages.entries.tolist()
+        assert [50.0, 18.75] == ideal.stages.weekly.tolist()
+        assert [50.0, 18.75 * 8 / 7] == ideal.stages.stock.tolist()
+        assert [13.0, 6.0] == ideal.stages.lead_days.tolist()
+        assert (10.0, 50.0) == (ideal.reps, ideal.periods.weekly[0])
+        assert "visits" in str(ideal)
+        assert "visits" not in str(plan(10_000, **KNOWN))
+
+    def test_visits_that_are_no_number_are_refused(self):
+        """By name; and a stock that nobody adds to limits nothing."""
+        with pytest.raises(ValidationError, match="visits of 'Qualify' must be a finite number >="):
+            plan(10_000, **KNOWN, visits=[-1, 1])
+        with pytest.raises(ValidationError, match="its number of visits is 0"):
+            plan(
+                **KNOWN,
+                visits=[1, 0],
+                durations=[7, 7],
+                selling_weeks=10,
+                stock={"Propose": 5},
+                solve_for="target",
+            )
+
     def test_stages_on_hold_and_retired_are_not_part_of_it(self):
         """Of four stages two are passed; their order is the funnel's, not the mapping's."""
         stages = ["Qualify", Stage("Old", retired=True), "Propose", Stage("Hold", on_hold=True)]

@@ -12,9 +12,9 @@ from funnel.datasets import World, simulate
 from funnel.errors import InsufficientDataError, UnknownStageError, ValidationError
 from funnel.forecasting import FittedArrivals, FittedDealForecaster
 from funnel.forecasting._arrival_rates import Rates
+from funnel.models._levers import converted
 from funnel.models.semi_markov import SemiMarkov
 from funnel.planning import Scenario, plan, plan_inflow
-from funnel.planning import _levers as levers
 from funnel.planning._inflow import Drawn, allotted
 from funnel.planning._response import weeks_between
 from funnel.stages import Funnel
@@ -302,8 +302,8 @@ class TestLevers:
         first = there.select(there.stage == 0)
         far = np.array(["1973-01-01"], dtype="datetime64[D]")
         base = model.win_curve(first, far).mean()
-        better = levers.changed(model, "m", Scenario("x", conversions={"Stage 1": 1.1}))
-        slower = levers.changed(model, "m", Scenario("x", durations={"Stage 1": 1.5}))
+        better = model.under({"Stage 1": 1.1}, {})
+        slower = model.under({}, {"Stage 1": 1.5})
         np.testing.assert_allclose(1.1 * base, better.win_curve(first, far).mean(), rtol=1e-6)
         np.testing.assert_allclose(base, slower.win_curve(first, far).mean(), rtol=0.02)
         stays = [flow.fresh_flow("Stage 1", 900).occupancy[:, 0].sum() for flow in (model, slower)]
@@ -312,7 +312,7 @@ class TestLevers:
     def test_deals_that_never_leave_are_fewer_where_more_convert(self):
         """A fifth and a tenth leave on day 1; twice the fifth leaves the rest 3 quarters: 0.075."""
         hazards = np.array([[0.0, 0.2, 0.0], [0.0, 0.1, 0.0]])
-        found = levers._converted(hazards, np.array([True, False]), 2.0)
+        found = converted(hazards, np.array([True, False]), 2.0)
         np.testing.assert_allclose([[0.0, 0.4, 0.0], [0.0, 0.075, 0.0]], found, atol=1e-15)
 
     def test_without_money_to_come_there_is_no_shared_error(self, ideal):

@@ -138,19 +138,29 @@ def history(paths=PATHS, *, amount=100.0, **columns):
 
 
 class TestActualFunnel:
-    def test_skipped_stages_count_as_passed(self):
-        """All 5 came to Qualify or past it, 4 to Propose, of whom 3 were won."""
+    def test_skipped_stages_count_as_passed_and_not_as_entered(self):
+        """All 5 came to Qualify or past it, 4 to Propose, of whom 3 were won; each was skipped."""
         found = ActualFunnel.of(history(currency="EUR"))
-        assert [5, 4] == found.entries.tolist()
+        assert [5, 4] == found.reached.tolist()
+        assert [4, 3] == found.entries.tolist()
+        np.testing.assert_allclose([4 / 5, 3 / 4], found.visits)
         np.testing.assert_allclose([0.8, 0.75], found.conversion)
         assert (3, 300.0, 100.0) == (found.wins, found.revenue, found.average_amount)
-        assert np.prod(found.conversion) * found.entries[0] == pytest.approx(found.wins)
+        assert np.prod(found.conversion) * found.reached[0] == pytest.approx(found.wins)
         assert "3 won, 300 EUR booked" in str(found)
 
+    def test_a_deal_that_comes_back_enters_again(self):
+        """Propose on day 10, Qualify on day 20, Propose on 35: two visits each, one deal."""
+        loop = [("Qualify", 0), ("Propose", 10), ("Qualify", 20), ("Propose", 35), ("Won", 40)]
+        found = ActualFunnel.of(history({**PATHS, "loop": loop}))
+        assert [6, 5] == found.reached.tolist()
+        assert [4 + 2, 3 + 2] == found.entries.tolist()
+        np.testing.assert_allclose([(50 + 10 + 15) / 6, (80 + 10 + 5) / 5], found.days)
+
     def test_days_are_those_of_little_s_law(self):
-        """Qualify 10 + 10 + 10 + 20 days of 5 deals; Propose 20 + 40 + 20 days of 4."""
+        """Qualify 10 + 10 + 10 + 20 days in 4 visits; Propose 20 + 40 + 20 days in 3."""
         found = ActualFunnel.of(history())
-        np.testing.assert_allclose([50 / 5, 80 / 4], found.days)
+        np.testing.assert_allclose([50 / 4, 80 / 3], found.days)
         np.testing.assert_allclose([50 / 100, 80 / 100], found.stock)
         np.testing.assert_allclose(found.weekly / 7 * found.days, found.stock)
 
@@ -165,9 +175,10 @@ class TestActualFunnel:
         assert 1.0 == ActualFunnel.of(history(only)).conversion[0]
 
     def test_a_window_sees_what_happened_in_it(self):
-        """From day 15 to 75: lost comes to Propose, dies enters, straight does both."""
+        """From day 15 to 75: dies enters Qualify; lost, and straight past Qualify, Propose."""
         found = ActualFunnel.of(history(), start=START + 15, end=START + 75)
-        assert [2, 3] == found.entries.tolist()  # skips was won on day 15, past Propose
+        assert [2, 3] == found.reached.tolist()  # skips was won on day 15, past Propose
+        assert [1, 2] == found.entries.tolist()
         assert 3 == found.wins
         assert "2025-01-16 to 2025-03-17" in str(found)
 
@@ -178,7 +189,8 @@ class TestActualFunnel:
             [-5 if name == "late" else path[0][1] for name, path in late.items() for _ in path]
         )
         found = ActualFunnel.of(history(late, created=created))
-        assert [5, 5] == found.entries.tolist()
+        assert [5, 5] == found.reached.tolist()
+        assert [4, 4] == found.entries.tolist()  # all but straight; won, lost, straight and late
 
     def test_what_was_won_and_reopened_is_not_won(self):
         """The deal ends lost: 2 of 4 proposals are won."""
@@ -256,6 +268,20 @@ class TestFromActual:
         np.testing.assert_allclose(actual.stock, ideal.stages.stock)
         horizon = ideal.givens.horizon
         assert ("2025-04-11", 100) == (str(horizon.start), (horizon.end - horizon.start).days)
+
+    def test_entries_are_those_that_were_where_deals_skip_and_come_back(self):
+        """A third of the money again: a third of the visits to each stage, in as many weeks."""
+        states = ["Qualify", "Propose"] * 3 + ["Won"]
+        loop = list(zip(states, [0, 10, 20, 35, 36, 37, 40], strict=True))
+        ideal = Plan.from_actual(history({**PATHS, "loop": loop}), target=400 / 3)
+        np.testing.assert_allclose([7 / 6, 6 / 5], ideal.actual.visits)
+        entries = ideal.actual.entries / 3
+        np.testing.assert_allclose(entries, ideal.stages.entries)
+        np.testing.assert_allclose(ideal.actual.stock / 3, ideal.stages.stock)
+        np.testing.assert_allclose(ideal.actual.visits, ideal.stages.visits)
+        columns = ideal.to_columns()
+        np.testing.assert_allclose(entries, columns["entries"])
+        assert "visits" in str(ideal)
 
     def test_changes_and_side_by_side(self):
         """Twice the money, with proposals won 4/3 as often: 1.5 times the entries."""
