@@ -12,8 +12,9 @@ from funnel.calendars import Horizon
 from funnel.cli import _output, _screen
 from funnel.cli._reading import check_models
 from funnel.cli._talk import usage
-from funnel.forecasting import DealForecaster
+from funnel.forecasting import HasBasis
 from funnel.forecasting.api import resolve
+from funnel.models import HasFlow
 from funnel.planning import InflowPlan, plan_inflow
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from funnel.cli._questions import PlanOptions
     from funnel.planning import InflowWeeks
     from funnel.tables import History
-    from funnel.typing import FloatArray
+    from funnel.typing import DateArray, FloatArray, IntArray, StringArray
 
 MODEL = "semi-markov"  # follows deals from stage to stage
 MANY = 20  # weeks; more are shown by month
@@ -36,6 +37,10 @@ PERIODS = {
     "too late": "{too_late}",
     "chance": "{probability}",
 }
+STAGES = (
+    "of deals that exist and of new ones, which begin where they end their first day",
+    "a deal may skip a stage, or enter it again",
+)
 NOTES = (
     "usual: new deals that come anyway; extra: what the plan asks for beyond them",
     "money: what they bring within the periods; arrives: how much that is of all they ever bring",
@@ -46,16 +51,16 @@ def run(options: PlanOptions, history: History, seasonality: Sequence[Any] | Non
     """Fit, plan and print."""
     name = options.model or MODEL
     check_models("--model", (name,))
-    forecaster = resolve(name)
-    if not isinstance(forecaster, DealForecaster):
-        rule = f"must be a model of deals, and {name!r} forecasts totals or several models at once"
+    fitted = resolve(name).fit(history)
+    if not isinstance(fitted, HasBasis):
+        rule = f"must be a model of deals, and {name!r} is none"
         raise typer.BadParameter(rule, param_hint="--model")
     with usage("--periods"):
         start = options.start or np.datetime64(history.observed_until + 1, "D")
         horizon = Horizon.parse(options.periods or "4q", start)
     found = plan_inflow(
         options.target or 0.0,
-        forecaster.fit(history),
+        fitted,
         history.snapshot(),
         horizon,
         seasonality=seasonality,
@@ -70,16 +75,42 @@ def _text(found: InflowPlan) -> str:
     periods = _screen.table(
         _screen.columns(found.periods, PERIODS, ("period",)), title="Money by period", notes=notes
     )
-    return _screen.page([title, _weeks(found), periods])
+    stages = [_stages(found)] if isinstance(found.inflow.forecaster.model, HasFlow) else []
+    return _screen.page([title, _weeks(found), *stages, periods])
+
+
+def _labels(first: DateArray) -> tuple[str, StringArray, IntArray]:
+    """Return how rows of weeks are headed, their labels, and the row of each: months where many."""
+    monthly = len(np.unique(first)) > MANY
+    unit, heading = ("M", "month") if monthly else ("D", "week of")
+    labels, place = np.unique(first.astype(f"datetime64[{unit}]"), return_inverse=True)
+    return heading, labels, place
+
+
+def _stages(found: InflowPlan) -> str:
+    """Show the entries into each stage, weeks or months down."""
+    table = found.by_stage()
+    heading, labels, place = _labels(table.first)
+    names = list(dict.fromkeys(table.stage.tolist()))
+    entries = table.existing + table.new
+    columns = [
+        np.bincount(place, np.where(table.stage == name, entries, 0.0), minlength=len(labels))
+        for name in names
+    ]
+    kept = [(name, column) for name, column in zip(names, columns, strict=True) if column.any()]
+    rows = [
+        [str(label), *(f"{column[row]:,.1f}" for _, column in kept)]
+        for row, label in enumerate(labels)
+    ]
+    headers = [heading, *(name for name, _ in kept)]
+    return _screen.table((headers, rows), title="Entries by stage", notes=STAGES)
 
 
 def _weeks(found: InflowPlan) -> str:
     """Show the new deals of each week to come, or of each month where the weeks are many."""
     weeks = found.weeks
     ahead = ~weeks.too_late
-    monthly = np.count_nonzero(ahead) > MANY
-    unit, heading = ("M", "month") if monthly else ("D", "week of")
-    labels, place = np.unique(weeks.first[ahead].astype(f"datetime64[{unit}]"), return_inverse=True)
+    heading, labels, place = _labels(weeks.first[ahead])
     entries, usual, brought, ever = (
         np.bincount(place, values[ahead], minlength=len(labels))
         for values in (weeks.entries, weeks.usual, weeks.money, _ever(weeks))
@@ -121,4 +152,7 @@ def _plain(found: InflowPlan) -> dict[str, Any]:
         "new_deals": float(found.entries.sum()),
         "usual_deals": float(found.inflow.usual.sum()),
         "periods": found.periods.to_dict()["rows"],
+        "stages": found.by_stage().to_dict()["rows"]
+        if isinstance(found.inflow.forecaster.model, HasFlow)
+        else None,
     }

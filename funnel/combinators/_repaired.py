@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
+from funnel.forecasting import Basis
 from funnel.forecasting._rows import PARTS
 from funnel.kernels import levels
 from funnel.kernels.arrays import frozen
@@ -100,6 +101,13 @@ class FittedRepaired:
         """Return the pool of models, at repaired levels."""
         model = self.deals.stage_model(last, as_of)
         return FittedLevelled(model, self.leads, self.levels) if len(self.leads) else model
+
+    def basis(self, pipeline: Pipeline, horizon: Horizon, /) -> Basis:
+        """Return what a plan of new deals needs to know: repaired as forecasts are."""
+        deals = attrs.evolve(self.deals, name=self.name)
+        alone = attrs.evolve(deals, arrivals=None, spread="independent", notes=())
+        existing = attrs.evolve(self, deals=alone, shock=None).forecast(pipeline, horizon)
+        return Basis(deals, existing, self.money, self.shock)
 
     def forecast(
         self, pipeline: Pipeline, horizon: Horizon, /, *, by: Sequence[str] = ()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor
 
-    from funnel.forecasting import Arrivals, Forecast
+    from funnel.forecasting import Arrivals, Basis, Forecast
     from funnel.models import FittedModel, StageModel
     from funnel.summary import HistorySource
     from funnel.tables import Pipeline
@@ -168,13 +168,21 @@ class FittedCombination:
         InsufficientDataError
             When no member finds enough history.
         """
+        return self._known(pipeline, horizon).forecast(pipeline, horizon, by=by)
+
+    def basis(self, pipeline: Pipeline, horizon: Horizon, /) -> Basis:
+        """Return what a plan of new deals needs to know for a horizon."""
+        return self._known(pipeline, horizon).basis(pipeline, horizon)
+
+    def _known(self, pipeline: Pipeline, horizon: Horizon) -> FittedRepaired:
+        """Return the forecaster for a horizon, where it has not seen what comes after."""
         if pipeline.as_of < self.trained_until:
             msg = (
                 f"the history ends on {to_date(self.trained_until)}, so it must not forecast as "
                 f"of {to_date(pipeline.as_of)}. Fit on history.until(as_of)."
             )
             raise LeakError(msg)
-        return self.at(horizon, pipeline.as_of).forecast(pipeline, horizon, by=by)
+        return self.at(horizon, pipeline.as_of)
 
     def at(self, horizon: Horizon, as_of: int) -> FittedRepaired:
         """Return the forecaster for one horizon: a pool of fitted models, repaired for its leads.

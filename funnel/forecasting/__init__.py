@@ -14,6 +14,7 @@ from funnel.forecasting.api import forecast
 from funnel.forecasting.arrivals import Arrivals, Cohort, FittedArrivals
 from funnel.forecasting.base import FittedForecaster, Forecaster, HasStageModel
 from funnel.forecasting.baselines import FittedBaseline, LastPeriod, RunRate, Seasonal
+from funnel.forecasting.basis import Basis, HasBasis
 from funnel.forecasting.bridge import Bridge, BridgeDeals, bridge, bridge_history
 from funnel.forecasting.deals import DealForecaster, FittedDealForecaster
 from funnel.forecasting.dependence import Shock, fit_shock
@@ -35,6 +36,7 @@ __all__ = [
     "MANAGERS_CALL",
     "Amounts",
     "Arrivals",
+    "Basis",
     "Bridge",
     "BridgeDeals",
     "ClosingAmounts",
@@ -53,6 +55,7 @@ __all__ = [
     "Forecast",
     "ForecastDeals",
     "Forecaster",
+    "HasBasis",
     "HasStageModel",
     "HumanForecaster",
     "JointProbability",

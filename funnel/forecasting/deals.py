@@ -14,6 +14,7 @@ from funnel.forecasting._parameters import parameter_shock
 from funnel.forecasting._rows import NEW, ForecastDeals
 from funnel.forecasting.amounts import amounts_of, summarize_closing
 from funnel.forecasting.arrivals import Arrivals
+from funnel.forecasting.basis import Basis
 from funnel.forecasting.forecast import Forecast
 from funnel.models import FittedModel, StageModel, registry
 from funnel.models.base import HasDraw
@@ -190,6 +191,11 @@ class FittedDealForecaster:
         """Return the stage model, which is the same for all days."""
         del last, as_of
         return self.model
+
+    def basis(self, pipeline: Pipeline, horizon: Horizon, /) -> Basis:
+        """Return what a plan of new deals needs to know for a horizon."""
+        alone = attrs.evolve(self, arrivals=None, spread="independent", notes=())
+        return Basis(self, alone.forecast(pipeline, horizon))
 
     def forecast(
         self, pipeline: Pipeline, horizon: Horizon, /, *, by: Sequence[str] = ()

@@ -148,7 +148,7 @@ class Givens:
         known = [value for value in held if value is not None]
         return sum(known, start=Fraction(0)) if known else None
 
-    def reps(self, wins: Fraction, period: int | None) -> Fraction | None:
+    def reps(self, wins: Fraction, period: int) -> Fraction | None:
         """Return the reps that the new deals keep busy."""
         pace = self.new(wins, period)
         return None if pace is None or self.rep_capacity is None else pace / self.rep_capacity

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 
 from funnel.errors import InsufficientDataError, ValidationError
-from funnel.forecasting import FittedDealForecaster, Shock
+from funnel.forecasting import HasBasis, Shock
 from funnel.forecasting._chances import chances, rows_of
 from funnel.forecasting._parameters import DRAWS, SEED, _sample
 from funnel.forecasting._rows import BOOKED, NEW
@@ -17,7 +17,7 @@ from funnel.planning._response import Response, chances_by_week, rates_by_week
 
 if TYPE_CHECKING:
     from funnel.calendars import Horizon
-    from funnel.forecasting import FittedArrivals, Forecast
+    from funnel.forecasting import FittedArrivals, FittedDealForecaster, Forecast
     from funnel.forecasting._rows import ForecastDeals
     from funnel.tables import Pipeline
     from funnel.typing import FloatArray
@@ -93,7 +93,9 @@ class Inflow:
     response : Response
         What new deals bring.
     drawn : Drawn or None
-        The same under draws of the parameters; None where deals are independent.
+        The same under draws of the parameters; None where they are not drawn.
+    shock : Shock or None
+        The error that all money to come shares, where the past has told it.
     scale : float
         Factor on the amounts to come.
     """
@@ -104,13 +106,14 @@ class Inflow:
     existing: Forecast
     response: Response
     drawn: Drawn | None
+    shock: Shock | None
     scale: float
 
     @classmethod
     def of(
         cls,
         target: FloatArray,
-        forecaster: FittedDealForecaster,
+        forecaster: HasBasis,
         pipeline: Pipeline,
         horizon: Horizon,
         *,
@@ -121,18 +124,22 @@ class Inflow:
         Weeks and draws are those of `like`, where it is given: a small change of the model moves
         the expected money, and hardly the relative error of it.
         """
-        arrivals = _require_arrivals(forecaster)
         as_of = pipeline.as_of
+        if not isinstance(forecaster, HasBasis):
+            rule = "must be a fitted forecaster by deal"
+            remedy = "For instance DealForecaster('semi-markov').fit(history)."
+            raise ValidationError.from_value("forecaster", rule, forecaster, remedy)
         if int(horizon.edges[-1]) <= as_of + 1:
             last = np.datetime64(as_of, "D")
             rule = f"must end after the day of the plan ({last})"
             raise ValidationError.from_value("horizon", rule, horizon, "")
-        alone = attrs.evolve(forecaster, arrivals=None, spread="independent", notes=())
-        existing = alone.forecast(pipeline, horizon)
-        worth = _closing(forecaster, arrivals.prototypes)
+        basis = forecaster.basis(pipeline, horizon)
+        deals, existing = basis.deals, basis.existing
+        arrivals = _require_arrivals(deals)
+        worth = basis.money * _closing(deals, arrivals.prototypes)
         worth = np.where(np.isnan(worth), existing.unknown.mean, worth)
         weeks = None if like is None else (like.response.first, like.response.end)
-        response = Response.of(forecaster, arrivals, worth, horizon, as_of, weeks=weeks)
+        response = Response.of(deals, arrivals, worth, horizon, as_of, weeks=weeks)
         ahead = ~response.late
         if not response.money[ahead].any():
             raise ValidationError(
@@ -141,11 +148,13 @@ class Inflow:
                 "Choose a later end.",
                 column="horizon",
             )
-        if like is None:
-            drawn = _draws(forecaster, existing, pipeline, response, worth)
+        if basis.shock is not None:
+            drawn = None
+        elif like is None:
+            drawn = _draws(deals, existing, pipeline, response, worth)
         else:
             drawn = like.drawn
-        return cls(forecaster, pipeline, target, existing, response, drawn, 1.0)
+        return cls(deals, pipeline, target, existing, response, drawn, basis.shock, basis.money)
 
     @property
     def ahead(self) -> FloatArray:
@@ -227,7 +236,7 @@ class Inflow:
     def _shared(self, outlook: Forecast, entries: FloatArray) -> Forecast:
         """Add the error that the model's parameters make in all the money to come, one for all."""
         if self.drawn is None:
-            return outlook
+            return outlook if self.shock is None else outlook.with_shock(self.shock)
         total = self.drawn.existing + self.drawn.new @ entries
         mean = float(total.mean())
         if mean <= 0.0:
@@ -268,11 +277,8 @@ def _logit(chance: float) -> float:
     return float(np.log(inside / (1.0 - inside)))
 
 
-def _require_arrivals(forecaster: object) -> FittedArrivals:
-    """Demand a fitted forecaster by deal that expects new deals."""
-    if not isinstance(forecaster, FittedDealForecaster):
-        rule, remedy = "must be a fitted DealForecaster", "DealForecaster('semi-markov').fit(...)."
-        raise ValidationError.from_value("forecaster", rule, forecaster, remedy)
+def _require_arrivals(forecaster: FittedDealForecaster) -> FittedArrivals:
+    """Demand a forecaster that expects new deals."""
     if forecaster.arrivals is None:
         raise InsufficientDataError(
             "a plan of entries needs a forecaster that has learnt from deals how new ones arrive",

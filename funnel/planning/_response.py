@@ -27,7 +27,7 @@ FIRST_REACH, LAST_REACH = 91, 1456
 SATURATED = 0.01
 """Where twice the days bring less than that much more, the deal has brought all."""
 
-LEAD_IN = 0.01
+LEAD_IN = 1e-4
 """The earliest weeks that bring less than this part of the money together are left out."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from funnel.calendars import Horizon
-    from funnel.forecasting import FittedDealForecaster
+    from funnel.forecasting import HasBasis
     from funnel.planning._givens import ByStage
     from funnel.stages import Funnel
     from funnel.tables import Pipeline
@@ -174,7 +174,7 @@ def plan(
 
 def plan_inflow(
     target: float,
-    forecaster: FittedDealForecaster,
+    forecaster: HasBasis,
     pipeline: Pipeline,
     horizon: Horizon,
     *,
@@ -187,8 +187,9 @@ def plan_inflow(
     ----------
     target : float
         Money to book in the whole horizon; what is booked in it so far counts.
-    forecaster : FittedDealForecaster
-        Any stage model, fitted with arrivals.
+    forecaster : FittedForecaster
+        One by deal, fitted with arrivals: a `DealForecaster` of any stage model, or a combinator
+        such as ``"auto"``.
     pipeline : Pipeline
         The state on the day of the plan.
     horizon : Horizon
@@ -231,12 +232,13 @@ def plan_inflow(
     needed: a linear programme (`scipy.optimize.linprog`). One number for each week instead, by
     non-negative least squares, answers long sales cycles with bursts in single weeks. Entries go
     on to the end of the horizon, as business does; the column ``arrives`` says how much of them it
-    sees. The earliest weeks, which bring less than 1 % of the money together, are left out.
+    sees. The earliest weeks, which bring less than 1e-4 of the money together, are left out.
 
     For a confidence, the plan aims at the smallest multiple of the target with which the
     distribution of the whole horizon reaches it: deals come in Poisson numbers with the planned
     means, are won or not, for uncertain amounts, and the stage model's parameters are one draw for
-    existing and new deals alike. How well the entries themselves are kept to is not part of it.
+    existing and new deals alike; a combinator's error in the past stands for it, where there is
+    one. How well the entries themselves are kept to is not part of it.
 
     Examples
     --------

@@ -281,6 +281,8 @@ class InflowPlan(ResultTable):
         """Say what is too late, and what was assumed."""
         late = float(self.inflow.needs(1.0).late.sum())
         said = (f"too late for new deals at one pace: {money(late)}",) if late else ()
+        if self.inflow.drawn is None and self.inflow.shock is None:
+            said = (*said, "what is not sure about the model is not counted: deals are independent")
         return (*said, *self.outlook.notes)
 
     def __repr__(self) -> str:

@@ -28,6 +28,22 @@ CHANCE, AMOUNT, PACE = 0.2, 100.0, 7.0
 
 
 @attrs.frozen
+class Spread:
+    """Deals are won with a fixed chance, after 1, 2 ... days with shares in this proportion."""
+
+    shares: tuple
+    trained_until = -(2**31)
+    needs = ()
+
+    def win_curve(self, pipeline, dates, /):
+        """Return what is still ahead of the distribution function, from the day of creation on."""
+        by = np.concatenate(([0.0, 0.0], np.cumsum(self.shares) / np.sum(self.shares)))
+        asked = np.concatenate(([pipeline.as_of], dates.astype(np.int64)))
+        age = np.clip(asked - pipeline.created[:, None] + 1, 0, len(by) - 1)
+        return CHANCE * (by[age[:, 1:]] - by[age[:, :1]])
+
+
+@attrs.frozen
 class AfterDays:
     """Deals are won a fixed number of days after their creation, with a fixed chance."""
 
@@ -116,6 +132,26 @@ class TestSteadyState:
         weeks = planned(target, lag, there=pipeline(lag, a_day=pace)).weeks
         in_time = weeks.last.astype(int) + lag < BLOCKS.edges[-1]
         np.testing.assert_allclose(classic.stages.weekly[0], weeks.entries[in_time], rtol=1e-5)
+
+    @given(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=50), st.integers(1, 4))
+    def test_whatever_the_distribution_of_the_lags(self, shares, pace):
+        """Entries a week x conversion = wins a week, the classic pace, in every week in time.
+
+        A deal is won after 1 to 51 days by any distribution; as many come and are won each day as
+        before, so that what exists brings what it brought. Within 0.2 %: of the money of the first
+        of 4 periods, weeks that bring less than 1e-4 of all are left out.
+        """
+        shares = (*shares, 1.0)  # the longest lag has a share
+        target = pace * 4 * 560.0
+        classic = plan(target, average_amount=AMOUNT, conversions=[CHANCE], horizon=BLOCKS)
+        company = attrs.evolve(forecaster(1), model=Spread(shares))
+        there = pipeline(len(shares), a_day=pace)
+        found = plan_inflow(target, company, there, BLOCKS, confidence=None)
+        weeks = found.weeks
+        in_time = ~weeks.too_late & (weeks.last.astype(int) + len(shares) < BLOCKS.edges[-1])
+        assert in_time.sum() >= 8
+        np.testing.assert_allclose(classic.stages.weekly[0], weeks.entries[in_time], rtol=2e-3)
+        np.testing.assert_allclose(1.0, found.expected_attainment, rtol=2e-3)
 
     @given(st.floats(500.0, 4_000.0), st.floats(1.01, 3.0))
     def test_a_higher_target_needs_more_deals(self, target, more):
@@ -361,8 +397,41 @@ class TestParts:
         alone = attrs.evolve(forecaster(28), arrivals=None)
         with pytest.raises(InsufficientDataError, match="Fit a DealForecaster with arrivals"):
             plan_inflow(100.0, alone, pipeline(28), BLOCKS)
-        with pytest.raises(ValidationError, match="must be a fitted DealForecaster"):
+        with pytest.raises(ValidationError, match="must be a fitted forecaster by deal"):
             plan_inflow(100.0, SemiMarkov(), pipeline(28), BLOCKS)
+
+    def test_a_combinator_plans_as_it_forecasts(self):
+        """With the usual entries: the money and the shared error of its own forecast.
+
+        Weeks stand for cohorts of days: 2 % of the money that new deals bring.
+        """
+        history = simulate(300, world=World.simple(), rng=3).history
+        fitted = fn.Calibrated("win-rate", arrivals=FEW, windows=6).fit(history)
+        there, horizon = history.snapshot(), Horizon.quarters("2026-07-01", 2)
+        found = plan_inflow(1e6, fitted, there, horizon, confidence=None)
+        again = found.with_entries(found.inflow.usual).outlook
+        asked = fitted.forecast(there, horizon)
+        for part in ("open", "new"):
+            expected = asked.parts[part].expected
+            np.testing.assert_allclose(expected, again.parts[part].expected, rtol=0.02)
+        assert again.shock.df == asked.shock.df
+        np.testing.assert_allclose(asked.shock.scale, again.shock.scale, rtol=1e-3)
+        assert found.inflow.scale == fitted.at(horizon, there.as_of).money
+        double = found.under(Scenario("x", average_amount=2.0)).outlook
+        np.testing.assert_allclose(2.0 * found.outlook.expected, double.expected)
+        with pytest.raises(ValidationError, match="the model 'calibrated' must follow deals"):
+            found.by_stage()
+
+    def test_a_forecaster_of_totals_does_not_plan(self):
+        """Nothing is known of single deals."""
+        history = simulate(300, world=World.simple(), rng=3).history
+        fitted = fn.models.get("run-rate").fit(history)
+        with pytest.raises(ValidationError, match="must be a fitted forecaster by deal"):
+            plan_inflow(1e6, fitted, history.snapshot(), Horizon.quarters("2026-07-01", 2))
+
+    def test_a_model_that_is_sure_of_itself_is_said_to_be(self):
+        """It cannot draw its parameters."""
+        assert "deals are independent" in str(planned(560.0))
 
     @pytest.mark.parametrize("target", [0, -1, np.nan, "much"])
     def test_a_target_is_above_0(self, target):
