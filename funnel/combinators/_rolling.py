@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from funnel.calendars import Horizon, to_date
-from funnel.combinators._blended import FittedBlend
+from funnel.combinators._blended import pool
 from funnel.combinators._choice import Choice
 from funnel.combinators._kept import Kept
 from funnel.combinators._repair import FEWEST, Repair, Said, learn, weighing
@@ -212,7 +212,6 @@ class FittedCombination:
         repairs = learnt.repairs
         models = tuple(learnt.models[place] for place in some.tolist())
         weights = learnt.choice.weight[some] / learnt.choice.weight[some].sum()
-        pool = FittedBlend(models, weights) if len(models) > 1 else models[0]
         members = self.recipe.members
         repaired = bool(repairs)
         deals = DealForecaster(
@@ -220,7 +219,7 @@ class FittedCombination:
             arrivals=self.recipe.arrivals,
             spread="independent" if repaired else "parameters",
         ).around(
-            pool,
+            pool(models, weights),
             self.source,
             calendar_aware=False,  # weekdays hardly matter for deals whose day is not known
             executor=self.executor,

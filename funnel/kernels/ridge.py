@@ -38,12 +38,15 @@ class Effects(NamedTuple):
         Of the columns that may deviate, in each group that has rows.
     variances : (1 + held, terms) float64
         Of the shared effects, and of the deviations in each group, by term.
+    covariance : (groups, p, p) float64
+        Of the effects of each group, given the variances.
     """
 
     by_group: FloatArray
     shared: FloatArray
     deviations: FloatArray
     variances: FloatArray
+    covariance: FloatArray
 
 
 class _Curvature(NamedTuple):
@@ -104,7 +107,10 @@ def rate_effects(
         np.zeros(columns),
         np.zeros((len(held), len(own))),
         np.full((1 + len(held), terms), 0.1 if penalty is None else 1.0 / penalty),
+        np.zeros((groups, columns, columns)),
     )
+    sizes = ((columns, columns), (len(held), columns, len(own)), (len(held), len(own), len(own)))
+    curvature = _Curvature(*map(np.zeros, sizes))
     for _ in range(PASSES if start is None else MORE):
         whole, pull = np.zeros((columns, columns)), np.zeros(columns)
         between = np.zeros((len(held), columns, len(own)))
@@ -123,7 +129,41 @@ def rate_effects(
             found = _step(curvature, (pull, pulls), (term, own), found, fixed=penalty is not None)
         found.by_group[:] = found.shared
         found.by_group[np.array(held, dtype=np.int64)[:, None], own] += found.deviations
+    return found._replace(
+        covariance=_covariance(curvature, found.variances, (term, own), held, groups)
+    )
+
+
+def _covariance(
+    curvature: _Curvature,
+    variances: FloatArray,
+    columns: tuple[IntArray, IntArray],
+    held: list[int],
+    groups: int,
+) -> FloatArray:
+    """() -> (groups, p, p): covariance of shared effects and deviations together."""
+    own = columns[1]
+    blocks, border, spread = _inverse(curvature, variances, columns)
+    found = np.repeat(spread[None], groups, axis=0)
+    for i, g in enumerate(held):
+        across = spread @ border[i]
+        found[g][:, own] -= across
+        found[g][own] -= across.T
+        found[g][np.ix_(own, own)] += blocks[i] + border[i].T @ across
     return found
+
+
+def _inverse(
+    curvature: _Curvature, variances: FloatArray, columns: tuple[IntArray, IntArray]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Invert the curvature by blocks: (g, q, q) of deviations, (g, p, q), (p, p) of the shared."""
+    term, own = columns
+    single = 1.0 / variances[1:, term[own]]
+    blocks = np.linalg.inv(curvature.deviations + single[:, :, None] * np.eye(len(own)))
+    border = np.asarray(curvature.between @ blocks, dtype=np.float64)
+    lent = np.einsum("gpq,grq->pr", border, curvature.between)
+    schur = curvature.shared + np.diag(1.0 / variances[0, term]) - lent
+    return np.asarray(blocks), border, np.asarray(np.linalg.inv(schur))
 
 
 def _step(
@@ -137,11 +177,7 @@ def _step(
     """Solve the quadratic approximation, and move each variance to what its effects show."""
     term, own = columns
     shared, single = 1.0 / now.variances[0, term], 1.0 / now.variances[1:, term[own]]
-    blocks = np.linalg.inv(curvature.deviations + single[:, :, None] * np.eye(len(own)))
-    border = curvature.between @ blocks  # (g, p, q)
-    schur = curvature.shared + np.diag(shared)
-    schur -= np.einsum("gpq,grq->pr", border, curvature.between)
-    spread = np.linalg.inv(schur)
+    blocks, border, spread = _inverse(curvature, now.variances, columns)
     effects = spread @ (pull[0] - np.einsum("gpq,gq->p", border, pull[1]))
     deviations = np.einsum("gqr,gr->gq", blocks, pull[1]) - np.einsum("gpq,p->gq", border, effects)
     if fixed:
@@ -155,4 +191,4 @@ def _step(
         free = np.bincount(block, 1.0 - precision * variance, minlength=terms)
         size = np.bincount(block, values**2, minlength=terms)
         variances[i] = np.clip(size / (free + PRIOR), *VARIANCES)
-    return Effects(now.by_group.copy(), effects, deviations, variances)
+    return Effects(now.by_group.copy(), effects, deviations, variances, now.covariance)

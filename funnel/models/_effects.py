@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,9 +15,9 @@ from funnel.models._sojourns import Layout
 if TYPE_CHECKING:
     from funnel.models._spells import Spells
     from funnel.models.semi_markov import FittedSemiMarkov
-    from funnel.typing import FloatArray
+    from funnel.typing import FloatArray, IntArray
 
-__all__ = ["effects", "pace"]
+__all__ = ["Estimate", "effects", "pace"]
 
 TURNS = 3  # of effects and hazards
 THIN = 20.0  # deals at risk by which the mean of a day leans on the days before
@@ -29,6 +30,14 @@ class _Moves(NamedTuple):
     unused: FloatArray
     expected: FloatArray
     seen: FloatArray
+
+
+class Estimate(NamedTuple):
+    """Effects (2, 2 stages, p), roots of covariances (2, 2 stages, p, p), hazards (s, t, d)."""
+
+    effects: FloatArray
+    roots: FloatArray
+    baseline: FloatArray
 
 
 def _moves(spells: Spells, layout: Layout, hazards: FloatArray, kind: int) -> _Moves:
@@ -53,8 +62,8 @@ def effects(
     *,
     half_life: float | None,
     penalty: float | None,
-) -> tuple[FloatArray, FloatArray]:
-    """Estimate effects, and the hazards of deals without any: (2, 2 stages, p), (s, t, d).
+) -> Estimate:
+    """Estimate effects, how sure they are, and the hazards of deals without any.
 
     Deals that are slow stay, so that the hazards of all deals together fall with age where those
     of each do not. In turn, effects are estimated given the hazards of a deal without effects, and
@@ -72,6 +81,7 @@ def effects(
     weight = np.ones(len(ago)) if half_life is None else 0.5 ** (ago / half_life)
     marginal, hazards = scored.intensities(base.hazards)[0], base.hazards
     known: dict[int, ridge.Effects] = {}
+    due: dict[int, FloatArray] = {}
     for _ in range(TURNS):
         divisor = np.ones(marginal.shape)
         for kind in (WIN, LOSS):
@@ -89,11 +99,33 @@ def effects(
             )
             scores = np.einsum("np,np->n", columns, known[kind].by_group[phase])
             factor = np.exp(np.clip(scores, -ridge.LIMIT, ridge.LIMIT))
+            due[kind] = moves.expected * weight * factor
             mean = _at_risk(spells, factor, weight, marginal.shape)
             chosen = (kinds(layout) == kind)[:, :, None]
             divisor = np.where(chosen, mean[:, None, :], divisor)
         hazards = scored.scaled(marginal, 1.0 / divisor)
-    return np.stack([known[kind].by_group for kind in (WIN, LOSS)]), hazards
+    roots = [_roots(known[kind].covariance, columns, phase, due[kind]) for kind in (WIN, LOSS)]
+    return Estimate(
+        np.stack([known[kind].by_group for kind in (WIN, LOSS)]), np.stack(roots), hazards
+    )
+
+
+def _roots(
+    covariance: FloatArray, columns: FloatArray, phase: IntArray, due: FloatArray
+) -> FloatArray:
+    """(g, p, p), (n, p), (n,), (n,) -> (g, p, p): roots of the covariance at a given level.
+
+    How many moves of a phase there are in all is known from the hazards: what effects would add
+    to the moves that are due is taken from their constant, the first column.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    found: FloatArray = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+    edges = np.searchsorted(phase, np.arange(len(found) + 1))
+    for g, (begin, end) in enumerate(itertools.pairwise(edges.tolist())):
+        total = due[begin:end].sum()
+        if total > 0.0:
+            found[g, 0] -= (due[begin:end] @ columns[begin:end] / total) @ found[g]
+    return found
 
 
 def _at_risk(

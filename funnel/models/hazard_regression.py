@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import attrs
 import numpy as np
@@ -14,6 +14,7 @@ from funnel.kernels.arrays import frozen
 from funnel.kernels.ridge import LIMIT
 from funnel.models._covariates import Term, design, from_pipeline, terms_of, width
 from funnel.models._effects import effects, pace
+from funnel.models._hazards import draw_states
 from funnel.models._levers import changed
 from funnel.models._paths import Ahead
 from funnel.models._sojourns import Layout
@@ -62,6 +63,10 @@ class FittedHazardRegression:
         As in `FittedSemiMarkov`.
     resumed : (stages, d) float64
         As in `FittedSemiMarkov`.
+    roots : (2, 2 stages, p, p) float64
+        Of the covariance of `effects`, at the level that the hazards have.
+    lean : float
+        As in `FittedSemiMarkov`.
     """
 
     trained_until: int
@@ -74,6 +79,8 @@ class FittedHazardRegression:
     hazards: FloatArray = attrs.field(converter=frozen)
     occupied: FloatArray = attrs.field(converter=frozen)
     resumed: FloatArray = attrs.field(converter=frozen)
+    roots: FloatArray = attrs.field(converter=frozen)
+    lean: float
 
     needs: ClassVar[tuple[str, ...]] = ()
 
@@ -114,6 +121,32 @@ class FittedHazardRegression:
             hazards=self.hazards,
             occupied=self.occupied,
             resumed=self.resumed,
+        )
+
+    def draw(self, rng: np.random.Generator, /) -> Self:
+        """Return the model with one draw of its hazards and effects, given the history.
+
+        Hazards are drawn as by `FittedSemiMarkov.draw`, and those of a deal without effects change
+        in the same proportion. Effects are normal around the estimate (Laplace's approximation,
+        given their variances), each kind of move by itself; what they would add to the number of
+        moves is the business of the hazards, and taken from their constant. The effects of all
+        stages move together. The pace of the calendar is kept.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Where the numbers come from.
+        """
+        layout = Layout(self.funnel)
+        hazards = draw_states(layout, self.hazards, self.occupied, self.lean, rng)
+        seen = self.hazards > 0.0
+        factor = np.divide(hazards, self.hazards, out=np.ones_like(hazards), where=seen)
+        number = rng.standard_normal((len(self.roots), self.roots.shape[-1]))
+        return attrs.evolve(
+            self,
+            hazards=hazards,
+            baseline=scored.scaled(scored.intensities(self.baseline)[0], factor),
+            effects=self.effects + np.einsum("kgpq,kq->kgp", self.roots, number),
         )
 
     @property
@@ -295,17 +328,19 @@ class HazardRegression(StageModel[Spells]):
         model = SemiMarkov(half_life=self.half_life, lean=self.lean, minimum=self.minimum)
         base, spells = model.estimate(summary.sojourns), summary.ordered()
         terms = terms_of(spells)
-        found, baseline = effects(spells, base, terms, half_life=self.half_life, penalty=self.ridge)
+        found = effects(spells, base, terms, half_life=self.half_life, penalty=self.ridge)
         weekdays, month_end = pace(spells, base, self.ridge)
         return FittedHazardRegression(
             trained_until=base.trained_until,
             funnel=base.funnel,
             terms=terms,
-            effects=found,
+            effects=found.effects,
             weekdays=weekdays,
             month_end=month_end,
-            baseline=baseline,
+            baseline=found.baseline,
             hazards=base.hazards,
             occupied=base.occupied,
             resumed=base.resumed,
+            roots=found.roots,
+            lean=base.lean,
         )

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 import funnel as fn
+from funnel.combinators._blended import pool
 from funnel.kernels import posterior
 from funnel.models._cells import distinct
 from funnel.models.base import HasCells, HasDraw, HasFlow
+from funnel.models.close_date import CloseDate
+from funnel.models.hazard_regression import HazardRegression
 from funnel.models.semi_markov import SemiMarkov
 from funnel.models.stage_duration import StageDuration
 from funnel.models.win_rate import WinRate
@@ -146,3 +149,20 @@ def test_distinct_cells_are_found_by_table_and_by_sorting(shift):
     assert [1, 0, 0, 1] == place.tolist()
     none, place = distinct(np.array([-1, -1]))
     assert (0, [0, 0]) == (len(none), place.tolist())
+
+
+def test_a_pool_has_draws_where_all_of_its_models_have():
+    """One model alone stays what it is; one without draws leaves the pool without."""
+    history = fn.datasets.simulate(200, rng=3).history
+    open_ = history.snapshot().select(history.snapshot().outcome == fn.Outcome.OPEN)
+    weights = np.array([0.5, 0.5])
+    fitted = tuple(model.fit(history) for model in (SemiMarkov(), HazardRegression()))
+    both = pool(fitted, weights)
+    dates = np.datetime64(open_.as_of, "D") + np.array([30])
+    center = both.win_curve(open_, dates).sum()
+    rng = np.random.default_rng(4)
+    drawn = [both.draw(rng).win_curve(open_, dates).sum() for _ in range(20)]
+    assert pytest.approx(center, rel=0.15) == np.mean(drawn)
+    assert np.std(drawn) > 0.01 * center
+    assert pool(fitted[:1], weights[:1]) is fitted[0]
+    assert not isinstance(pool((fitted[0], CloseDate().fit(history)), weights), HasDraw)

@@ -386,3 +386,40 @@ def test_parameters_are_positive(field):
     """None is for those with a rule of their own."""
     with pytest.raises(ValidationError, match=f"{field} must be a number > 0"):
         HazardRegression(**{field: 0.0})
+
+
+def test_draws_spread_as_the_deals_seen_allow():
+    """Small and large deals, 200 each, all closed: shares won p vary by p (1 - p) / 200.
+
+    The hazards leave the level to be known, the effects the difference: with the variance of the
+    effects estimated (shrunk a little) the variance is that of a proportion to within a third.
+    """
+    rng = np.random.default_rng(1)
+    n = 200
+    large = np.repeat([0, 1], n)
+    won = np.concatenate((np.arange(n) < 0.7 * n, np.arange(n) < 0.3 * n))
+    history = fn.History.from_columns(
+        funnel=fn.Funnel(["Qualify"]),
+        id=np.tile(np.arange(2 * n), 2),
+        stage=["Qualify"] * 2 * n + np.where(won, "Won", "Lost").tolist(),
+        at=np.datetime64("2026-01-01")
+        + np.concatenate((np.zeros(2 * n, dtype=np.int64), rng.geometric(0.2, 2 * n))),
+        amount=np.tile(np.where(large, 9.0, 1.0), 2),
+    )
+    pipeline = fn.Pipeline.from_columns(
+        funnel=history.funnel,
+        as_of=np.datetime64(history.observed_until, "D"),
+        id=["small", "large"],
+        amount=[1.0, 9.0],
+        stage=["Qualify"] * 2,
+        stage_entered=[np.datetime64(history.observed_until, "D")] * 2,
+    )
+    fitted = HazardRegression().fit(history)
+    dates = np.datetime64(history.observed_until, "D") + np.array([200])
+    center = fitted.win_curve(pipeline, dates)[:, 0]
+    drawn = np.array([fitted.draw(rng).win_curve(pipeline, dates)[:, 0] for _ in range(200)])
+    expected = center * (1 - center) / n
+    np.testing.assert_allclose(drawn.mean(axis=0), center, atol=0.02)
+    np.testing.assert_allclose(drawn.var(axis=0), expected, rtol=0.35)
+    total = drawn.sum(axis=1).var()
+    assert pytest.approx(expected.sum(), rel=0.35) == total
