@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
 import attrs
 
 from funnel._progress import shown
-from funnel.errors import InsufficientDataError
+from funnel.errors import InsufficientDataError, ValidationError
 from funnel.tables import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
 
-__all__ = ["HistorySource", "MappedSource", "Part", "Summary", "merge_all", "parts_of", "summarize"]
+__all__ = [
+    "HistorySource",
+    "MappedSource",
+    "Part",
+    "Summary",
+    "last_day",
+    "merge_all",
+    "parts_of",
+    "summarize",
+]
 
 TASKS = 512
 """Most tasks given to an executor at once; with more chunks than that a task merges several."""
@@ -79,9 +88,20 @@ def parts_of(source: History | HistorySource, /) -> Iterable[History | Part]:
     return source if found is None else found
 
 
+def last_day(source: History | HistorySource, /) -> int:
+    """Return the last observed day of a source, which all chunks share, since 1970-01-01."""
+    found: int | None = getattr(source, "observed_until", None)
+    return _read(next(iter(parts_of(source)))).observed_until if found is None else found
+
+
 def _read(chunk: History | Part) -> History:
     """Return a chunk, read."""
-    return chunk if isinstance(chunk, History) else chunk.read()
+    if isinstance(chunk, History):
+        return chunk
+    if not isinstance(chunk, Part):
+        kind = type(chunk).__name__
+        raise ValidationError.from_value("source", "must be a History, or chunks of one", kind, "")
+    return chunk.read()
 
 
 @attrs.frozen(eq=False)

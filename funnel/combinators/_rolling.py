@@ -184,7 +184,7 @@ class FittedCombination:
             raise LeakError(msg)
         return self.at(horizon, pipeline.as_of)
 
-    def at(self, horizon: Horizon, as_of: int) -> FittedRepaired:
+    def at(self, horizon: Horizon, as_of: int, /) -> FittedRepaired:
         """Return the forecaster for one horizon: a pool of fitted models, repaired for its leads.
 
         It holds no history, and can be kept and saved; a later call for the same days ahead

@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING
 
 from funnel.calendars import Horizon
 from funnel.errors import ValidationError
+from funnel.forecasting._standing import bound, standing
 from funnel.forecasting.base import FittedForecaster, Forecaster
 from funnel.forecasting.deals import DealForecaster
 from funnel.models import StageModel, registry
+from funnel.summary import last_day
 from funnel.tables import History, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Executor
     from typing import Any
 
     from funnel.forecasting.forecast import Forecast
+    from funnel.summary import HistorySource
 
 __all__ = ["DEFAULT", "forecast", "resolve"]
 
@@ -53,27 +57,32 @@ def resolve(
 
 
 def forecast(
-    source: History | Pipeline,
+    source: History | HistorySource | Pipeline,
     horizon: Horizon,
     /,
     forecaster: str | StageModel[Any] | Forecaster | FittedForecaster = DEFAULT,
     *,
     by: Sequence[str] = (),
+    executor: Executor | None = None,
 ) -> Forecast:
     """Forecast what is booked in each period.
 
     Parameters
     ----------
-    source : History or Pipeline
+    source : History, HistorySource or Pipeline
         A history is fitted and its last snapshot is forecast; use ``history.until(day)`` for an
-        earlier day. A pipeline works with a fitted forecaster, or with a model that needs no
-        history (``"textbook"``), so that a single export is enough to start.
+        earlier day. A source of chunks, such as `funnel.scan` gives, need not fit into memory: of
+        its deals only those are held that may be booked in the horizon. A pipeline works with a
+        fitted forecaster, or with a model that needs no history (``"textbook"``), so that a single
+        export is enough to start.
     horizon : Horizon
         The periods.
     forecaster : str, StageModel, Forecaster or FittedForecaster
         The name of a model, a model, or a forecaster.
     by : sequence of str
         Category columns whose values make groups.
+    executor : concurrent.futures.Executor, optional
+        Where the chunks of a source are read; in this thread by default.
 
     Returns
     -------
@@ -100,14 +109,20 @@ def forecast(
     if not isinstance(horizon, Horizon):
         remedy = "For instance funnel.Horizon.quarters('2026-07-01', 4)."
         raise ValidationError.from_value("horizon", "must be a Horizon", horizon, remedy)
-    if isinstance(source, History):
-        fitted = resolved.fit(source) if isinstance(resolved, Forecaster) else resolved
-        return fitted.forecast(source.snapshot(), horizon, by=by)
     if isinstance(source, Pipeline):
         if isinstance(resolved, DealForecaster):
             resolved = resolved.without_history()
         if isinstance(resolved, FittedForecaster):
             return resolved.forecast(source, horizon, by=by)
+    elif isinstance(source, History):
+        fitted = resolved.fit(source) if isinstance(resolved, Forecaster) else resolved
+        return fitted.forecast(source.snapshot(), horizon, by=by)
+    elif hasattr(source, "__iter__"):
+        if isinstance(resolved, Forecaster):
+            resolved = resolved.fit(source, executor=executor)
+        fitted = bound(resolved, horizon, last_day(source))
+        pipeline = standing(source, horizon, (fitted,), by=by, executor=executor)
+        return fitted.forecast(pipeline, horizon, by=by)
     raise ValidationError.from_value(
         "source",
         "must be a History, or a Pipeline with a fitted forecaster",

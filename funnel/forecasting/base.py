@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
 
-__all__ = ["FittedForecaster", "Forecaster", "HasStageModel"]
+__all__ = ["FittedForecaster", "ForHorizon", "Forecaster", "HasStageModel"]
 
 
 @runtime_checkable
@@ -45,6 +45,15 @@ class HasStageModel(Protocol):
 
     def stage_model(self, last: int, as_of: int, /) -> FittedModel:
         """Return the stage model behind forecasts made at the end of `as_of` for days to `last`."""
+        ...
+
+
+@runtime_checkable
+class ForHorizon(Protocol):
+    """A fitted forecaster that makes one for each horizon, and needs its history for that."""
+
+    def at(self, horizon: Horizon, as_of: int, /) -> FittedForecaster:
+        """Return the forecaster for one horizon, which holds no history."""
         ...
 
 

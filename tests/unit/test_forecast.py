@@ -276,6 +276,8 @@ def test_what_cannot_be_forecast_is_said():
     with pytest.raises(ValidationError, match="'textbook' needs none"):
         fn.forecast(pipeline(), QUARTERS)
     with pytest.raises(ValidationError, match="must be a History, or a Pipeline"):
+        fn.forecast(7, QUARTERS)
+    with pytest.raises(ValidationError, match="must be a History, or chunks of one, got 'int'"):
         fn.forecast([1, 2], QUARTERS)
     with pytest.raises(ValidationError, match="forecaster must be the name"):
         fn.forecast(pipeline(), QUARTERS, 3)

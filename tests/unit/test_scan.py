@@ -174,6 +174,46 @@ def test_every_built_in_fits_on_a_scan(sources, name):
     np.testing.assert_allclose(two.sd, one.sd, rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("name", "by"), [("semi-markov", ("region",)), ("run-rate", ("region",)), ("win-rate", ())]
+)
+def test_a_forecast_of_a_scan_is_that_of_all_deals(sources, name, by):
+    """Deals that closed before the horizon are left where they are, and change nothing."""
+    history, source = sources
+    months = fn.Horizon.months("2026-05-01", 6)  # the first two hold what is booked already
+    one, two = (fn.forecast(given, months, name, by=by) for given in (history, source))
+    found = two.to_columns()
+    for column, values in one.to_columns().items():
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(found[column], values, rtol=1e-12)
+        else:
+            np.testing.assert_array_equal(found[column], values)
+    assert one.notes == two.notes
+
+
+def test_a_forecast_of_a_scan_keeps_lost_deals_that_may_come_back(tmp_path):
+    """Each second deal was lost and won three days later: the one lost today has a chance."""
+    ids = [f"D{i:03}" for i in range(80)]
+    rows_of = [(i, "Qualify", 0) for i in ids] + [(i, "Lost", 5) for i in ids]
+    rows_of += [(i, "Won", 8) for i in ids[::2]] + [("late", "Qualify", 60), ("late", "Lost", 69)]
+    days = np.datetime64("2026-01-01") + np.array([day for *_, day in rows_of])
+    frame = pa.table({
+        "deal": [one for one, *_ in rows_of], "stage": [stage for _, stage, _ in rows_of],
+        "day": days, "amount": [1.0] * len(rows_of),
+    })  # fmt: skip
+    how = {**NAMES, "observed_until": "2026-03-12"}
+    history = fn.io.read_history(frame, **how)
+    pq.write_table(frame, tmp_path / "changes.parquet")
+    source = fn.scan(tmp_path, chunks=3, **how)
+    month = fn.Horizon.months("2026-03-01", 1)
+    one, two = (
+        fn.forecast(given, month, fn.DealForecaster("semi-markov", arrivals=None))
+        for given in (history, source)
+    )
+    assert one.parts["reopened"].expected[0] > 0.1
+    np.testing.assert_array_equal(one.expected, two.expected)
+
+
 def test_metrics_take_a_scan(sources):
     """Counts are the same to the last one."""
     history, source = sources
