@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import typer
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from funnel.cli._questions import PlanOptions
+    from funnel.forecasting import Forecaster
     from funnel.planning import InflowWeeks
     from funnel.tables import History
     from funnel.typing import DateArray, FloatArray, IntArray, StringArray
@@ -51,7 +52,7 @@ def run(options: PlanOptions, history: History, seasonality: Sequence[Any] | Non
     """Fit, plan and print."""
     name = options.model or MODEL
     check_models("--model", (name,))
-    fitted = resolve(name).fit(history)
+    fitted = cast("Forecaster", resolve(name)).fit(history)  # names are of what can be fitted
     if not isinstance(fitted, HasBasis):
         rule = f"must be a model of deals, and {name!r} is none"
         raise typer.BadParameter(rule, param_hint="--model")

@@ -120,7 +120,7 @@ class FittedParametric:
     @property
     def levers(self) -> tuple[str, ...]:
         """Stages whose conversions and durations `under` can change."""
-        return movable(Layout(self.funnel), (self.same_day + self.shares).any(axis=1))
+        return movable(Layout(self.funnel), np.asarray((self.same_day + self.shares).any(axis=1)))
 
     def under(self, conversions: Mapping[str, float], durations: Mapping[str, float], /) -> Self:
         """Return the model with conversions and durations of stages times factors.

@@ -223,7 +223,7 @@ class FittedSemiMarkov:
     @property
     def levers(self) -> tuple[str, ...]:
         """Stages whose conversions and durations `under` can change."""
-        return movable(Layout(self.funnel), self.hazards.any(axis=(1, 2)))
+        return movable(Layout(self.funnel), np.asarray(self.hazards.any(axis=(1, 2))))
 
     def under(self, conversions: Mapping[str, float], durations: Mapping[str, float], /) -> Self:
         """Return the model with conversions and durations of stages times factors.
