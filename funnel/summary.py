@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import attrs
 
@@ -25,6 +25,7 @@ __all__ = [
     "merge_all",
     "parts_of",
     "summarize",
+    "summarize_until",
 ]
 
 TASKS = 512
@@ -164,6 +165,31 @@ class MappedSource:
         return (self.change(_read(part)) for part in parts_of(self.source))
 
 
+class _Tower(Generic[S]):
+    """Summaries that are merged pairwise as they come."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[int, S]] = []  # (merged leaves, summary), sizes falling
+
+    def add(self, summary: S) -> None:
+        """Merge one more."""
+        size = 1
+        while self._parts and self._parts[-1][0] == size:
+            summary = self._parts.pop()[1].merge(summary)
+            size *= 2
+        self._parts.append((size, summary))
+
+    def total(self) -> S:
+        """Return all of them as one."""
+        if not self._parts:
+            what = "a summary needs at least one chunk of history"
+            raise InsufficientDataError(
+                what, needed=1, found=0, remedy="Give a source that is not empty."
+            )
+        parts = (summary for _, summary in reversed(self._parts))
+        return functools.reduce(lambda right, left: left.merge(right), parts)
+
+
 def merge_all(summaries: Iterable[S], /) -> S:
     """Merge summaries pairwise as they come; memory grows with the logarithm of their number.
 
@@ -183,19 +209,10 @@ def merge_all(summaries: Iterable[S], /) -> S:
     >>> merge_all(Count(n) for n in range(5))
     Count(n=10)
     """
-    tower: list[tuple[int, S]] = []  # (merged leaves, summary), sizes falling from left to right
+    tower: _Tower[S] = _Tower()
     for summary in summaries:
-        size, merged = 1, summary
-        while tower and tower[-1][0] == size:
-            merged = tower.pop()[1].merge(merged)
-            size *= 2
-        tower.append((size, merged))
-    if not tower:
-        what = "a summary needs at least one chunk of history"
-        raise InsufficientDataError(
-            what, needed=1, found=0, remedy="Give a source that is not empty."
-        )
-    return functools.reduce(lambda right, left: left.merge(right), (s for _, s in reversed(tower)))
+        tower.add(summary)
+    return tower.total()
 
 
 def summarize(
@@ -242,3 +259,53 @@ def summarize(
 def _summarize_some(function: Callable[[History], S], parts: Sequence[History | Part]) -> S:
     """Read some chunks, one after the other, and merge what `function` makes of them."""
     return merge_all(function(_read(part)) for part in parts)
+
+
+def summarize_until(
+    source: History | HistorySource,
+    function: Callable[[History, Sequence[int]], Iterator[S]],
+    days: Sequence[int],
+    /,
+    *,
+    executor: Executor | None = None,
+) -> Iterator[S]:
+    """Yield, for each of many days, the summary of what was known at its end.
+
+    Parameters
+    ----------
+    source : History or HistorySource
+        A history counts as one chunk. Chunks are gone through once, and the summaries of all days
+        are held; those of a history are made as they are asked for.
+    function : callable
+        ``(History, days) -> iterator of summaries``, one for each day; picklable where the
+        executor runs processes.
+    days : sequence of int
+        Ascending.
+    executor : concurrent.futures.Executor, optional
+        Where chunks are summarised; in this thread by default.
+    """
+    if not len(days):
+        return
+    if isinstance(source, History) and executor is None:
+        yield from function(source, days)
+        return
+    towers: list[_Tower[S]] = [_Tower() for _ in days]
+    whole = functools.partial(_all, function, days)
+    parts = parts_of(source)
+    count = len(parts) if isinstance(parts, Sequence) else 0
+    found = map(whole, parts) if executor is None else executor.map(whole, parts)
+    progress = getattr(source, "progress", False)
+    for summaries in shown(found, count, progress, "Chunks") if count else found:
+        for tower, summary in zip(towers, summaries, strict=True):
+            tower.add(summary)
+    for tower in towers:
+        yield tower.total()
+
+
+def _all(
+    function: Callable[[History, Sequence[int]], Iterator[S]],
+    days: Sequence[int],
+    part: History | Part,
+) -> tuple[S, ...]:
+    """Return the summaries of a chunk, which travel together."""
+    return tuple(function(_read(part), days))

@@ -10,7 +10,7 @@ import numpy as np
 from funnel.kernels import trace
 from funnel.kernels.arrays import frozen
 from funnel.stages import Outcome
-from funnel.tables import _build
+from funnel.tables._subset import subset
 from funnel.tables.findings import Findings
 from funnel.typing import NO_DAY
 
@@ -56,7 +56,7 @@ def recent(history: History, day: int, /) -> History:
         findings=Findings.empty(),
     )
     columns = {name: values[keep] for name, values in history.columns.items()}
-    return _build.subset(begun, deals, keep, columns)
+    return subset(begun, deals, keep, columns)
 
 
 def _since(history: History, day: int, before: IntArray) -> BoolArray:

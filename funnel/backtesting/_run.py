@@ -1,9 +1,10 @@
-"""One forecaster at one cutoff: fit on the past, forecast, compare with what happened."""
+"""Forecasters at cutoffs: fit on the past, forecast, compare with what happened."""
 
 from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,13 +14,15 @@ from funnel.backtesting._recent import recent
 from funnel.backtesting._windows import truth
 from funnel.calendars import to_date
 from funnel.errors import FunnelWarning, LeakError
-from funnel.forecasting import FittedForecaster, Forecaster
+from funnel.forecasting import FittedForecaster, Forecaster, HasFits
 from funnel.forecasting._rows import PARTS
 from funnel.kernels import compound
 from funnel.metrics import DealScores, crps_law
 from funnel.stages import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from funnel.backtesting._windows import Task, Truth
     from funnel.forecasting import Forecast
     from funnel.kernels.compound import Law
@@ -99,34 +102,69 @@ class Record:
     unknown: int
 
 
+Fit = Callable[[], FittedForecaster]
+
+
 def run(
     history: History,
+    labelled: Mapping[str, Forecaster | FittedForecaster],
+    windows: Sequence[Task],
     by: tuple[str, ...],
     window: int | None,
-    job: tuple[str, Forecaster | FittedForecaster, Task],
     /,
-) -> list[Record] | Failure:
-    """Score one forecaster at one cutoff."""
-    name, forecaster, task = job
-    pipeline = history.snapshot(np.datetime64(task.cutoff, "D"))
-    seen = truth(history, pipeline, task, by)
+) -> Iterator[list[Record] | Failure]:
+    """Score forecasters at cutoffs, one cutoff after the other.
+
+    Forecasters that can be fitted on many days for little more than once are.
+    """
+    days = [task.cutoff for task in windows]
+    many: dict[str, Iterator[Fit]] = {}
+    for name, forecaster in labelled.items():
+        if window is None and isinstance(forecaster, HasFits) and len(days) > 1:
+            many[name] = _on_demand(forecaster.fits(history, days))
+    for task in windows:
+        pipeline = history.snapshot(np.datetime64(task.cutoff, "D"))
+        seen = truth(history, pipeline, task, by)
+        past = functools.cache(functools.partial(_past, history, task.cutoff, window))
+        for name, forecaster in labelled.items():
+            fit = functools.partial(_fitted, forecaster, task, past)
+            try:
+                with warnings.catch_warnings():
+                    # Of the past; a forecast says it itself.
+                    warnings.simplefilter("ignore", FunnelWarning)
+                    fitted = next(many[name])() if name in many else fit()
+                    outlook = fitted.forecast(pipeline, task.horizon, by=by)
+                    yield _records(name, task, outlook, pipeline, seen)
+            except Exception as error:  # noqa: BLE001 - one's failure must not end the others'
+                yield Failure(name, task.cutoff, f"{type(error).__name__}: {error}")
+
+
+def _on_demand(fits: Iterator[Fit]) -> Iterator[Fit]:
+    """Pass fits on; where there are no further ones because of an error, it is theirs."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FunnelWarning)  # of the past; a forecast says it itself
-            fitted = _fitted(history, forecaster, task, window)
-            outlook = fitted.forecast(pipeline, task.horizon, by=by)
-            return _records(name, task, outlook, pipeline, seen)
-    except Exception as error:  # noqa: BLE001 - one forecaster's failure must not end the others'
-        return Failure(name, task.cutoff, f"{type(error).__name__}: {error}")
+        yield from fits
+    except Exception as error:  # noqa: BLE001 - recorded for each cutoff that is left
+        while True:
+            yield functools.partial(_fail, error)
+
+
+def _fail(error: Exception) -> FittedForecaster:
+    """Raise an error again."""
+    raise error
+
+
+def _past(history: History, cutoff: int, window: int | None) -> History:
+    """Return what was known at a cutoff, of the last `window` days only."""
+    past = history.until(np.datetime64(cutoff, "D"))
+    return past if window is None else recent(past, cutoff - window)
 
 
 def _fitted(
-    history: History, forecaster: Forecaster | FittedForecaster, task: Task, window: int | None
+    forecaster: Forecaster | FittedForecaster, task: Task, past: Callable[[], History]
 ) -> FittedForecaster:
     """Fit on what was known at the cutoff, or check that this is what it was fitted on."""
     if isinstance(forecaster, Forecaster):
-        past = history.until(np.datetime64(task.cutoff, "D"))
-        return forecaster.fit(past if window is None else recent(past, task.cutoff - window))
+        return forecaster.fit(past())
     if forecaster.trained_until > task.cutoff:
         msg = (
             f"it was fitted on history until {to_date(forecaster.trained_until)}, after the "

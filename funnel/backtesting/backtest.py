@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from funnel._progress import shown
 from funnel.backtesting._run import Failure, Record, run
-from funnel.backtesting._windows import Span, at_least, tasks
+from funnel.backtesting._windows import Span, Task, at_least, tasks
 from funnel.backtesting.report import BacktestReport
 from funnel.calendars import Calendar
 from funnel.errors import InsufficientDataError, ValidationError
@@ -46,7 +47,9 @@ def backtest(
 
     At each cutoff every forecaster is fitted on ``history.until(cutoff)`` and forecasts
     ``history.snapshot(cutoff)``: nothing later can be seen through these two doors. What happened
-    is read from ``history.snapshot(end of the window)``, as it was known then.
+    is read from ``history.snapshot(end of the window)``, as it was known then. Forecasters that
+    have `fits` (see `HasFits`) are given all cutoffs at once: what they count is counted once, and
+    the counts of each cutoff are those of ``history.until(cutoff)``, bit for bit.
 
     Parameters
     ----------
@@ -71,7 +74,7 @@ def backtest(
     calendar : Calendar, optional
         Fiscal years and the like, for periods.
     executor : concurrent.futures.Executor, optional
-        Where forecasts are made; in this thread by default.
+        Where cutoffs are forecast, each by itself; in this thread by default.
     progress : bool or callable
         A bar on the terminal (where ``rich`` is installed and the output is one), or a function
         of the number done and of all.
@@ -118,12 +121,13 @@ def backtest(
         why = f" (first: {dropped[0].reason})" if dropped else ""
         what = f"a backtest needs cutoffs whose windows lie in the history{why}; one"
         raise InsufficientDataError(what, needed=1, found=0, remedy="See funnel.cutoffs_every.")
-    jobs = [(name, one, task) for task in windows for name, one in labelled.items()]
-    score = functools.partial(run, history, columns, window)
-    results: Iterable[list[Record] | Failure] = map(score, jobs)
-    if executor is not None:  # a process gets the history once for each cutoff
-        results = executor.map(score, jobs, chunksize=len(labelled))
-    found = list(shown(results, len(jobs), progress, "Backtest"))
+    results: Iterable[list[Record] | Failure]
+    if executor is None:
+        results = run(history, labelled, windows, columns, window)
+    else:
+        one = functools.partial(_at, history, labelled, columns, window)
+        results = itertools.chain.from_iterable(executor.map(one, windows))
+    found = list(shown(results, len(windows) * len(labelled), progress, "Backtest"))
     records = [record for part in found if not isinstance(part, Failure) for record in part]
     return BacktestReport(
         forecasters=tuple(labelled),
@@ -133,6 +137,17 @@ def backtest(
         dropped=dropped,
         unknown=_unknown(records),
     )
+
+
+def _at(
+    history: History,
+    labelled: Mapping[str, Forecaster | FittedForecaster],
+    by: tuple[str, ...],
+    window: int | None,
+    task: Task,
+) -> list[list[Record] | Failure]:
+    """Score all forecasters at one cutoff, perhaps in another process."""
+    return list(run(history, labelled, (task,), by, window))
 
 
 def _labelled(

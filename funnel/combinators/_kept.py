@@ -45,6 +45,11 @@ class Kept(Generic[T]):
                 self._answers.popitem(last=False)
         return made
 
+    def __contains__(self, key: Any) -> bool:  # noqa: ANN401 - any hashable key
+        """Tell whether an answer is kept."""
+        with self._lock:
+            return key in self._answers
+
     def __reduce__(self) -> tuple[type[Kept[T]], tuple[int, Callable[[T], int]]]:
         """Leave lock and answers behind."""
         return type(self), (self._size, self._weigh)

@@ -234,8 +234,10 @@ def _outlook(
     chance = levels.shifted(one.of(weights, column), then[0])
     factor = float(np.exp(then[1]))
     amount = np.where(np.isnan(one.window.amount), worth, one.window.amount) * factor
-    due = float(chance @ amount) + factor * float(one.new[0, column])
-    noise = float((chance * (1.0 - chance)) @ amount**2) + factor**2 * float(one.new[1, column])
+    share = one.window.share
+    due = float(chance @ amount) / share + factor * float(one.new[0, column])
+    noise = float((chance * (1.0 - chance)) @ amount**2) / share
+    noise += factor**2 * float(one.new[1, column])
     booked = float(one.window.total[column]) + worth * float(one.window.unknown[column])
     return booked, due, _relative(noise, due)
 

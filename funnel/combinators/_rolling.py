@@ -9,16 +9,18 @@ import attrs
 import numpy as np
 
 from funnel.calendars import Horizon, to_date
+from funnel.combinators._answers import looked_back
 from funnel.combinators._blended import pool
 from funnel.combinators._choice import Choice
 from funnel.combinators._kept import Kept
 from funnel.combinators._repair import FEWEST, Repair, Said, learn, weighing
 from funnel.combinators._repaired import FittedRepaired
-from funnel.combinators._windows import Past, chances_at, new_at, origins, window
+from funnel.combinators._windows import origins, window
 from funnel.errors import InsufficientDataError, LeakError
 from funnel.forecasting import DealForecaster, Shock, fit_shock
 from funnel.forecasting.amounts import summarize_amounts
 from funnel.kernels import levels
+from funnel.models.base import fits_together
 from funnel.summary import summarize
 from funnel.tables import History
 
@@ -269,9 +271,12 @@ class FittedCombination:
         """Fit the members on all history; those that find too little are left out, and said."""
         members, models, said = [], [], []
         lacking: InsufficientDataError | None = None
-        for member in self.recipe.members:
+        pool = [member.at(lead) for member in self.recipe.members]
+        today = (self.trained_until,)
+        (fits,) = fits_together(pool, self.source, today, executor=self.executor)
+        for member, fit in zip(self.recipe.members, fits, strict=True):
             try:
-                models.append(member.at(lead).fit(self.source, executor=self.executor))
+                models.append(fit())
             except InsufficientDataError as error:
                 said.append(f"{member.label} is left out: {error}")
                 lacking = error
@@ -287,18 +292,14 @@ class FittedCombination:
         """Return the past windows for which all members had enough history."""
         found = []
         models = [member.at(lead) for member in members]
-        for day in days.tolist():
-            past = Past(self.source, day)
-            chances = [chances_at(past, model, leads) for model in models]
-            known = [one for one in chances if one is not None and len(one)]
-            if len(known) < len(models):
-                continue
-            new = None
-            if self.recipe.repaired and self.recipe.arrivals is not None:
-                new = new_at(past, models[0], self.recipe.arrivals, leads)
-            none = np.zeros((2, len(leads)))
-            seen = window(past, leads)
-            found.append(Said(seen, np.stack(known), none if new is None else new))
+        arrivals = self.recipe.arrivals if self.recipe.repaired else None
+        none = np.zeros((2, len(leads)))
+        for answers in looked_back(self.source, days, models, arrivals, leads):
+            known = [one for one in answers.chances if one is not None and len(one)]
+            if len(known) == len(models):
+                seen = window(self.source, answers, leads)
+                new = none if answers.new is None else answers.new
+                found.append(Said(seen, np.stack(known), new))
         return found
 
 

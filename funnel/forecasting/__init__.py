@@ -12,7 +12,7 @@ from funnel.forecasting.amounts import (
 )
 from funnel.forecasting.api import forecast
 from funnel.forecasting.arrivals import Arrivals, Cohort, FittedArrivals
-from funnel.forecasting.base import FittedForecaster, Forecaster, HasStageModel
+from funnel.forecasting.base import FittedForecaster, Forecaster, HasFits, HasStageModel
 from funnel.forecasting.baselines import FittedBaseline, LastPeriod, RunRate, Seasonal
 from funnel.forecasting.basis import Basis, HasBasis
 from funnel.forecasting.bridge import Bridge, BridgeDeals, bridge, bridge_history
@@ -56,6 +56,7 @@ __all__ = [
     "ForecastDeals",
     "Forecaster",
     "HasBasis",
+    "HasFits",
     "HasStageModel",
     "HumanForecaster",
     "JointProbability",

@@ -14,10 +14,12 @@ from funnel.forecasting._stacks import stacked
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from funnel.tables import History, Pipeline
     from funnel.typing import DayArray, IntArray
 
-__all__ = ["LATEST", "ArrivalSummary", "shifted", "summarize_arrivals"]
+__all__ = ["LATEST", "ArrivalSummary", "arrivals_until", "shifted"]
 
 LATEST = 90
 """Days after its creation on which a deal may be first seen and still count as new."""
@@ -88,39 +90,50 @@ class ArrivalSummary:
         )
 
 
-def summarize_arrivals(history: History, /, *, size: int, recent_days: int) -> ArrivalSummary:
-    """Count the new deals of a chunk by day and delay, and sample the latest."""
-    first, until = history.observed_from, history.observed_until
+def arrivals_until(
+    history: History, days: Sequence[int], /, *, size: int, recent_days: int
+) -> Iterator[ArrivalSummary]:
+    """Yield counts by day and delay of the new deals of ``history.until(day)``, and a sample.
+
+    For ascending days. A deal counts from the day on that it was first seen.
+    """
+    first = history.observed_from
     seen = history.at[history.bounds[:-1]].astype(np.int64)
     born = history.created.astype(np.int64)
     inside = (born >= first) & (born <= seen)
     new = inside & (seen - born <= LATEST)
-    days = until - first + 1
-    key = (born - first)[new] * (LATEST + 1) + (seen - born)[new]
-    counts = np.bincount(key, minlength=days * (LATEST + 1)).reshape(days, LATEST + 1)
-    age = until - born
-    rank = np.where(age < recent_days, 0, age)
-    candidates = np.flatnonzero(new)
-    if len(candidates) > size:  # hash those only that can be in the sample
-        last = np.partition(rank[candidates], size - 1)[size - 1]
-        candidates = candidates[rank[candidates] <= last]
-    mark = _marks(history.ids[candidates].tolist())
-    order = np.lexsort((mark, rank[candidates]))[:size]
-    chosen = candidates[order]
-    mask = np.zeros(history.n_deals, dtype=np.bool_)
-    mask[chosen] = True
-    deals = _first_days(history.select(mask))
-    return ArrivalSummary(
-        observed_from=first,
-        observed_until=until,
-        counts=counts,
-        left_out=int(np.count_nonzero(inside & ~new)),
-        size=size,
-        born=born[chosen].astype(np.int32),
-        rank=rank[chosen],
-        mark=mark[order],
-        deals=deals.select(np.searchsorted(np.flatnonzero(mask), chosen)),
-    )
+    late = np.sort(seen[inside & ~new])
+    length = int(days[-1]) - first + 1
+    known = np.flatnonzero(new & (seen <= days[-1]))
+    delay = seen[known] - born[known]
+    key = (born[known] - first) * (LATEST + 1) + delay
+    counts = np.bincount(key, minlength=length * (LATEST + 1)).reshape(length, LATEST + 1)
+    recorded = first + np.add.outer(np.arange(length), np.arange(LATEST + 1))
+    for day in map(int, days):
+        there = counts[: day - first + 1]
+        candidates = known[seen[known] <= day]
+        rank = day - born[candidates]
+        rank[rank < recent_days] = 0
+        if len(candidates) > size:  # hash those only that can be in the sample
+            some = rank <= np.partition(rank, size - 1)[size - 1]
+            candidates, rank = candidates[some], rank[some]
+        mark = _marks(history.ids[candidates].tolist())
+        order = np.lexsort((mark, rank))[:size]
+        chosen = candidates[order]
+        mask = np.zeros(history.n_deals, dtype=np.bool_)
+        mask[chosen] = True
+        deals = _first_days(history.select(mask).until(np.datetime64(day, "D")))
+        yield ArrivalSummary(
+            observed_from=first,
+            observed_until=day,
+            counts=np.where(recorded[: len(there)] <= day, there, 0),
+            left_out=int(np.searchsorted(late, day, side="right")),
+            size=size,
+            born=born[chosen].astype(np.int32),
+            rank=rank[order],
+            mark=mark[order],
+            deals=deals.select(np.searchsorted(np.flatnonzero(mask), chosen)),
+        )
 
 
 def _marks(ids: list[str]) -> IntArray:

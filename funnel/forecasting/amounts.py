@@ -13,7 +13,7 @@ from funnel.stages import Outcome
 from funnel.tables import outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from funnel.forecasting._amount_changes import Cells, Effects, StageRatios
     from funnel.stages import Funnel
@@ -25,6 +25,7 @@ __all__ = [
     "Amounts",
     "ClosingAmounts",
     "ClosingSummary",
+    "closing_until",
     "summarize_amounts",
     "summarize_closing",
 ]
@@ -353,3 +354,14 @@ def summarize_closing(history: History, /, *, by: Sequence[str] = ()) -> Closing
     """
     columns = (by,) if isinstance(by, str) else tuple(by)
     return ClosingSummary(columns, summarize_amounts(history), *summarize_changes(history, columns))
+
+
+def closing_until(history: History, days: Sequence[int], /) -> Iterator[ClosingSummary]:
+    """Yield `summarize_closing` of ``history.until(day)`` for each of many days, ascending.
+
+    Nothing is learnt from deals that were never won, which are most.
+    """
+    won = np.zeros(history.n_deals, dtype=np.bool_)
+    won[history.deal[history.funnel.outcomes[history.stage] == Outcome.WON]] = True
+    some = history.select(won)
+    return (summarize_closing(some.until(np.datetime64(day, "D"))) for day in days)

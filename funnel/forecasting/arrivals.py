@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,8 +13,8 @@ from funnel.errors import InsufficientDataError, LeakError, ValidationError
 from funnel.forecasting._arrival_counts import (
     LATEST,
     ArrivalSummary,
+    arrivals_until,
     shifted,
-    summarize_arrivals,
 )
 from funnel.forecasting._arrival_rates import Rates, fit_rates
 from funnel.kernels.arrays import frozen
@@ -246,7 +246,11 @@ class Arrivals:
 
     def summarize(self, history: History, /) -> ArrivalSummary:
         """Count the new deals of a chunk by day and delay, and sample the latest."""
-        return summarize_arrivals(history, size=self.prototypes, recent_days=self.recent_days)
+        return next(self.summaries(history, (history.observed_until,)))
+
+    def summaries(self, history: History, days: Sequence[int], /) -> Iterator[ArrivalSummary]:
+        """Yield the summary of ``history.until(day)`` for each of many days, ascending."""
+        return arrivals_until(history, days, size=self.prototypes, recent_days=self.recent_days)
 
     def estimate(self, summary: ArrivalSummary, /) -> FittedArrivals:
         """Estimate the rate from the summary of all deals.

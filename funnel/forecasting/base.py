@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from funnel.calendars import Horizon
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
 
-__all__ = ["FittedForecaster", "ForHorizon", "Forecaster", "HasStageModel"]
+__all__ = ["FittedForecaster", "ForHorizon", "Forecaster", "HasFits", "HasStageModel"]
 
 
 @runtime_checkable
@@ -65,4 +65,23 @@ class Forecaster(Protocol):
         self, source: History | HistorySource, /, *, executor: Executor | None = None
     ) -> FittedForecaster:
         """Learn from a history, or from chunks of one."""
+        ...
+
+
+@runtime_checkable
+class HasFits(Forecaster, Protocol):
+    """Optional: a forecaster that can be fitted on many earlier days for little more than once."""
+
+    def fits(
+        self,
+        source: History | HistorySource,
+        days: Sequence[int],
+        /,
+        *,
+        executor: Executor | None = None,
+    ) -> Iterator[Callable[[], FittedForecaster]]:
+        """Yield, for each of many days, a call that fits on what was known at its end.
+
+        `days` ascend; each call gives what ``fit(history.until(day))`` gives, bit for bit.
+        """
         ...

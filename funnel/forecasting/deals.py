@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import attrs
@@ -12,23 +13,23 @@ from funnel.errors import InsufficientDataError, LeakError, ValidationError
 from funnel.forecasting._chances import chances, joined, new_chances, rows_of
 from funnel.forecasting._parameters import parameter_shock
 from funnel.forecasting._rows import NEW, ForecastDeals
-from funnel.forecasting.amounts import amounts_of, summarize_closing
+from funnel.forecasting.amounts import amounts_of, closing_until, summarize_closing
 from funnel.forecasting.arrivals import Arrivals
 from funnel.forecasting.basis import Basis
 from funnel.forecasting.forecast import Forecast
 from funnel.models import FittedModel, StageModel, registry
 from funnel.models.base import HasDraw
 from funnel.stages import Outcome
-from funnel.summary import summarize
+from funnel.summary import summarize, summarize_until
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from funnel.calendars import Horizon
-    from funnel.forecasting.amounts import Amounts, ClosingAmounts
-    from funnel.forecasting.arrivals import FittedArrivals
+    from funnel.forecasting.amounts import Amounts, ClosingAmounts, ClosingSummary
+    from funnel.forecasting.arrivals import ArrivalSummary, FittedArrivals
     from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
 
@@ -121,12 +122,57 @@ class DealForecaster:
         executor : concurrent.futures.Executor, optional
             Where chunks are summarised.
         """
-        amounts = summarize(source, summarize_closing, executor=executor).estimate()
+        closing = summarize(source, summarize_closing, executor=executor)
+        arriving = None
+        if self.arrivals is not None:
+            arriving = summarize(source, self.arrivals.summarize, executor=executor)
+        return self.assembled(fitted, closing, arriving, calendar_aware=calendar_aware)
+
+    def fits(
+        self,
+        source: History | HistorySource,
+        days: Sequence[int],
+        /,
+        *,
+        executor: Executor | None = None,
+    ) -> Iterator[Callable[[], FittedDealForecaster]]:
+        """Yield, for each of many days, a call that fits on what was known at its end.
+
+        What can be counted once for all days is; see `StageModel.fits`.
+        """
+        models = self.model.fits(source, days, executor=executor)
+        closing = summarize_until(source, closing_until, days, executor=executor)
+        arriving: Iterable[ArrivalSummary | None] = (None for _ in days)
+        if self.arrivals is not None:
+            arriving = summarize_until(source, self.arrivals.summaries, days, executor=executor)
+        for model, one, other in zip(models, closing, arriving, strict=True):
+            yield functools.partial(self._fitted, model, one, other)
+
+    def _fitted(
+        self,
+        model: Callable[[], FittedModel],
+        closing: ClosingSummary,
+        arriving: ArrivalSummary | None,
+    ) -> FittedDealForecaster:
+        """Fit the model now."""
+        return self.assembled(model(), closing, arriving, calendar_aware=self.model.calendar_aware)
+
+    def assembled(
+        self,
+        fitted: FittedModel,
+        closing: ClosingSummary,
+        arriving: ArrivalSummary | None,
+        /,
+        *,
+        calendar_aware: bool,
+    ) -> FittedDealForecaster:
+        """Return the forecaster for a fitted stage model and summaries of amounts and arrivals."""
+        amounts = closing.estimate()
         arrivals: FittedArrivals | None = None
         notes = amounts.notes
-        if self.arrivals is not None:
+        if self.arrivals is not None and arriving is not None:
             try:
-                arrivals = self.arrivals.fit(source, executor=executor)
+                arrivals = self.arrivals.estimate(arriving)
             except InsufficientDataError as error:
                 notes = (*notes, f"deals that do not exist yet are left out: {error}")
         return FittedDealForecaster(

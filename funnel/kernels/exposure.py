@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from funnel.typing import BoolArray, DayArray, IntArray
+    from funnel.typing import BoolArray, IntArray
 
 __all__ = ["exposure"]
+
+BLOCK = 1 << 18  # spells at a time
 
 
 def exposure(
     state: IntArray,
-    start: DayArray,
+    start: IntArray,
     age: IntArray,
-    stop: DayArray,
+    stop: IntArray,
     fresh: BoolArray,
     *,
-    origin: int,
-    width: int,
-    shape: tuple[int, int, int],
+    edges: IntArray,
+    shape: tuple[int, int],
 ) -> IntArray:
-    """(p,) x 5 -> (b, s, d): spells at risk on each day of age, by calendar bucket.
+    """(p,) x 5, (b + 1,) -> (b, s, d): spells at risk on each day of age, by calendar bucket.
 
     Parameters
     ----------
@@ -39,24 +40,37 @@ def exposure(
         Was the state entered on `start`? A fresh spell is at risk on its first day; one that was
         first seen there, or resumed after a hold, has lived that day of age before and is at risk
         from the next one on (unless it leaves at once).
-    origin, width : int
-        Bucket k holds the days ``origin + k * width <= day < origin + (k + 1) * width``.
+    edges : (b + 1,) int
+        Bucket k holds the days ``edges[k] <= day < edges[k + 1]``; all spells lie in some bucket.
     shape : tuple of int
-        Numbers of buckets, states and days of age.
+        Numbers of states and of days of age.
+
+    Notes
+    -----
+    A spell adds one where it begins and takes one away after it ends. Where it crosses an edge, it
+    ends in one bucket and begins in the next, at the same age.
     """
-    buckets, states, days = shape
-    edge = np.zeros((buckets, states, days + 1), dtype=np.int64).reshape(-1)
-    late = ~fresh & (stop > start)
-    first = start.astype(np.int64) + late
-    birth = start.astype(np.int64) - age  # the day of age 0
-    opening, closing = (first - origin) // width, (stop.astype(np.int64) - origin) // width
-    rows = np.flatnonzero(first <= stop)
-    for step in range(int((closing - opening).max(initial=-1)) + 1):
-        rows = rows[opening[rows] + step <= closing[rows]]
-        bucket = opening[rows] + step
-        begin = np.maximum(first[rows], origin + bucket * width)
-        end = np.minimum(stop[rows].astype(np.int64), origin + (bucket + 1) * width - 1)
-        base = (bucket * states + state[rows]) * (days + 1) - birth[rows]
-        edge += np.bincount(base + begin, minlength=len(edge))
-        edge -= np.bincount(base + end + 1, minlength=len(edge))
-    return np.cumsum(edge.reshape(buckets, states, days + 1), axis=2)[:, :, :days]
+    states, days = shape
+    full = (len(edges) - 1, states, days + 1)
+    bucket_of = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    risk, crossings = np.zeros(np.prod(full), np.int64), np.zeros(np.prod(full), np.int64)
+    for begin in range(0, len(state), BLOCK):
+        some = slice(begin, begin + BLOCK)
+        last = stop[some].astype(np.int64)
+        first = start[some] + (~fresh[some] & (last > start[some])).astype(np.int64)
+        row = state[some] * (days + 1) - (start[some].astype(np.int64) - age[some])
+        opening, closing = bucket_of[first - edges[0]], bucket_of[last - edges[0]]
+        width = states * (days + 1)
+        risk += np.bincount(opening * width + row + first, minlength=len(risk))
+        risk -= np.bincount(closing * width + row + last + 1, minlength=len(risk))
+        crossed = closing - opening
+        spell = np.repeat(np.arange(len(crossed)), crossed)
+        step = np.arange(1, len(spell) + 1) - np.repeat(np.cumsum(crossed) - crossed, crossed)
+        bucket = opening[spell] + step
+        crossings += np.bincount(
+            bucket * width + row[spell] + edges[bucket], minlength=len(crossings)
+        )
+    risk, crossings = risk.reshape(full), crossings.reshape(full)
+    risk += crossings
+    risk[:-1] -= crossings[1:]
+    return np.cumsum(risk, axis=2)[:, :, :days]

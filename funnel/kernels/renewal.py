@@ -25,10 +25,10 @@ SHORT = 256  # smallest transform of a block of ages
 
 
 def densities(hazards: FloatArray) -> FloatArray:
-    """(s, t, d) -> (s, t, d): chance to leave to each target on each day of age, from age 0."""
-    stay = np.cumprod(1.0 - hazards.sum(axis=1), axis=1)
-    before = np.concatenate((np.ones((len(stay), 1)), stay[:, :-1]), axis=1)
-    return np.asarray(hazards * before[:, None, :])
+    """(..., t, d) -> (..., t, d): chance to leave to each target on each day of age, from age 0."""
+    before = np.ones((*hazards.shape[:-2], hazards.shape[-1]))
+    np.cumprod(1.0 - hazards[..., :-1].sum(axis=-2), axis=-1, out=before[..., 1:])
+    return np.asarray(hazards * before[..., None, :])
 
 
 def residual(hazards: FloatArray, ages: IntArray, weights: FloatArray, days: int) -> FloatArray:
@@ -108,42 +108,45 @@ def _positions(starts: IntArray, ages: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def fresh_wins(moves: FloatArray, wins: FloatArray) -> FloatArray:
-    """(s, s, d), (s, d) -> (s, d): chance to have won by each day after entering a state.
+    """(..., s, s, d), (..., s, d) -> (..., s, d): chance to have won by each day after an entry.
 
     The renewal equation ``W(t) = F_won(t) + sum over u <= t of f(u) W(t - u)``, solved forward in
     t; the term u = 0 stands on both sides and is moved over by ``(I - f(0))^-1`` (Pyke 1961,
-    doi:10.1214/aoms/1177704864).
+    doi:10.1214/aoms/1177704864). The leading axes are problems of their own.
     """
-    states, _, days = moves.shape
-    if not states:
-        return np.zeros((0, days))
-    chain = np.linalg.inv(np.eye(states) - moves[:, :, 0])
+    *many, states, days = wins.shape
+    if not wins.size:
+        return np.zeros(wins.shape)
+    chain = np.linalg.inv(np.eye(states) - moves[..., 0])
     # f(u) side by side, and W newest first: each day is then one contiguous matrix-vector product.
-    near = chain @ moves[:, :, 1 : min(days, BLOCK)].transpose(2, 0, 1)
-    lagged = np.ascontiguousarray(near.transpose(1, 0, 2)).reshape(states, -1)
-    found = np.cumsum(wins, axis=1)
+    near = chain[..., None, :, :] @ np.moveaxis(moves[..., 1 : min(days, BLOCK)], -1, -3)
+    lagged = np.ascontiguousarray(np.swapaxes(near, -3, -2)).reshape(*many, states, -1)
+    found = np.cumsum(wins, axis=-1)
     length = _fast(days)
-    spectrum = _spectrum(moves if days > BLOCK else moves[:0], length)
+    spectrum = _spectrum(moves if days > BLOCK else moves[..., :0], length)
     for begin in range(0, days, BLOCK):
         some = slice(begin, min(begin + BLOCK, days))
         if begin:
-            past = np.fft.rfft(found[:, :begin], length).T
-            after = (spectrum @ past[:, :, None])[:, :, 0]
-            found[:, some] += np.fft.irfft(after, length, axis=0)[some].T
-        newest_first = np.ascontiguousarray((chain @ found[:, some]).T[::-1]).reshape(-1)
-        for day in range(len(newest_first) - states, 0, -states):
-            past_days = newest_first[day:]
-            newest_first[day - states : day] += lagged[:, : len(past_days)] @ past_days
-        found[:, some] = newest_first.reshape(-1, states)[::-1].T
+            past = np.moveaxis(np.fft.rfft(found[..., :begin], length), -1, 0)
+            after = (spectrum @ past[..., None])[..., 0]
+            found[..., some] += np.moveaxis(np.fft.irfft(after, length, axis=0)[some], 0, -1)
+        latest = np.swapaxes(chain @ found[..., some], -1, -2)[..., ::-1, :]
+        newest_first = np.ascontiguousarray(latest).reshape(*many, -1, 1)
+        for day in range(newest_first.shape[-2] - states, 0, -states):
+            past_days = newest_first[..., day:, :]
+            known = lagged[..., : past_days.shape[-2]] @ past_days
+            newest_first[..., day - states : day, :] += known
+        solved = newest_first.reshape(*many, -1, states)[..., ::-1, :]
+        found[..., some] = np.swapaxes(solved, -1, -2)
     return found
 
 
 def _spectrum(moves: FloatArray, length: int) -> ComplexArray:
-    """(s, s, d), () -> (w, s, s): transforms of the departures; most states lead to few others."""
-    found = np.zeros((length // 2 + 1, *moves.shape[:2]), dtype=np.complex128)
-    origin, target = np.nonzero(moves.any(axis=2))
-    found[:, origin, target] = np.fft.rfft(moves[origin, target], length).T
-    return found
+    """(..., s, s, d), () -> (w, ..., s, s): transforms of the departures; most lead to few."""
+    leads = moves.any(axis=-1)
+    found = np.zeros((length // 2 + 1, leads.size), dtype=np.complex128)
+    found[:, leads.reshape(-1)] = np.fft.rfft(moves[leads], length).T
+    return found.reshape(-1, *leads.shape)
 
 
 def _fast(length: int) -> int:

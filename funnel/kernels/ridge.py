@@ -21,6 +21,7 @@ LIMIT = 3.0
 """Scores (logarithms of multipliers) are kept within this distance of 0."""
 
 PASSES = 6  # Newton steps, each a pass over the rows
+BLOCK = 4096  # rows at a time
 MORE = 2  # from effects that were estimated before
 ROUNDS = 3  # updates of the variances within a step
 PRIOR = 1.0  # degrees of freedom without effect: few levels and few events say little
@@ -116,10 +117,9 @@ def rate_effects(
         between = np.zeros((len(held), columns, len(own)))
         pulls = np.zeros((len(held), len(own)))
         for i, g in enumerate(held):
-            x = design[parts[g]]
-            mean = expected[parts[g]] * np.exp(np.clip(x @ found.by_group[g], -LIMIT, LIMIT))
-            square = x.T @ (x * mean[:, None])
-            gap = x.T @ (events[parts[g]] - mean) + square @ found.by_group[g]
+            square, gap = _sums(
+                design[parts[g]], expected[parts[g]], events[parts[g]], found.by_group[g]
+            )
             whole += square
             between[i] = square[:, own]
             pull += gap
@@ -161,9 +161,23 @@ def _inverse(
     single = 1.0 / variances[1:, term[own]]
     blocks = np.linalg.inv(curvature.deviations + single[:, :, None] * np.eye(len(own)))
     border = np.asarray(curvature.between @ blocks, dtype=np.float64)
-    lent = np.einsum("gpq,grq->pr", border, curvature.between)
+    lent = np.tensordot(border, curvature.between, axes=((0, 2), (0, 2)))
     schur = curvature.shared + np.diag(1.0 / variances[0, term]) - lent
     return np.asarray(blocks), border, np.asarray(np.linalg.inv(schur))
+
+
+def _sums(
+    design: FloatArray, expected: FloatArray, events: FloatArray, effects: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """(n, p), (n,), (n,), (p,) -> (p, p), (p,): curvature, and pull of the approximation."""
+    square, gap = np.zeros((len(effects), len(effects))), np.zeros(len(effects))
+    for begin in range(0, len(design), BLOCK):
+        x, due = design[begin : begin + BLOCK], expected[begin : begin + BLOCK]
+        mean = due * np.exp(np.clip(x @ effects, -LIMIT, LIMIT))
+        gap += (events[begin : begin + BLOCK] - mean) @ x
+        x = x * np.sqrt(mean)[:, None]
+        square += x.T @ x  # of one array: half the work
+    return square, gap + square @ effects
 
 
 def _step(
@@ -178,11 +192,12 @@ def _step(
     term, own = columns
     shared, single = 1.0 / now.variances[0, term], 1.0 / now.variances[1:, term[own]]
     blocks, border, spread = _inverse(curvature, now.variances, columns)
-    effects = spread @ (pull[0] - np.einsum("gpq,gq->p", border, pull[1]))
-    deviations = np.einsum("gqr,gr->gq", blocks, pull[1]) - np.einsum("gpq,p->gq", border, effects)
+    rest: FloatArray = pull[0] - np.tensordot(border, pull[1], axes=((0, 2), (0, 1)))
+    effects: FloatArray = spread @ rest
+    deviations: FloatArray = (blocks @ pull[1][:, :, None])[:, :, 0] - effects @ border
     if fixed:
         return now._replace(by_group=now.by_group.copy(), shared=effects, deviations=deviations)
-    mine = np.einsum("gqq->gq", blocks) + np.einsum("gpq,pr,grq->gq", border, spread, border)
+    mine = np.einsum("gqq->gq", blocks) + (border * (spread @ border)).sum(axis=1)
     variances = np.empty_like(now.variances)
     terms = variances.shape[1]
     rows = [(effects, shared, np.diag(spread), term)]

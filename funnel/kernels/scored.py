@@ -17,7 +17,7 @@ from funnel.kernels import renewal
 if TYPE_CHECKING:
     from funnel.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["intensities", "moves_ahead", "scaled", "sojourn_wins"]
+__all__ = ["intensities", "leaving", "moves_ahead", "scaled", "sojourn_wins"]
 
 CERTAIN = 1.0 - 1e-9  # a chance to leave above this is taken for this: intensities are finite
 
@@ -38,11 +38,28 @@ def intensities(hazards: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def scaled(intensity: FloatArray, multiplier: FloatArray) -> FloatArray:
-    """(s, t, d), (s, t, d or 1) -> (s, t, d): hazards under multiplied intensities."""
+    """(..., s, t, d), (..., s, t, d or 1) -> (..., s, t, d): hazards under multipliers."""
     moved = intensity * multiplier
-    total = moved.sum(axis=1)
-    share = np.divide(-np.expm1(-total), total, out=np.ones_like(total), where=total > 0.0)
-    return np.asarray(moved * share[:, None])
+    total = moved.sum(axis=-2)
+    return np.asarray(moved * _share(total)[..., None, :])
+
+
+def _share(total: FloatArray) -> FloatArray:
+    """Return the chance to leave over the total intensity, element by element."""
+    return np.divide(-np.expm1(-total), total, out=np.ones_like(total), where=total > 0.0)
+
+
+def leaving(
+    intensity: FloatArray, by_kind: FloatArray, multiplier: FloatArray, kind: IntArray
+) -> FloatArray:
+    """(n, t, d), (n, c, d), (n, c), (t,) -> (n, t, d): chance to leave to each target, by day.
+
+    For intensities whose sums by kind of target are `by_kind`, each kind with its multiplier.
+    """
+    total = np.einsum("nc,ncd->nd", multiplier, by_kind)
+    before = np.exp(total - np.cumsum(total, axis=1))  # kept until the day begins
+    used = multiplier[:, :, None] * (_share(total) * before)[:, None]
+    return np.asarray(intensity * used[:, kind])
 
 
 def moves_ahead(
@@ -88,9 +105,14 @@ def sojourn_wins(
     )[:, ahead]
     lag = ahead[None, :] - 1 - np.arange(length - 1)[:, None]  # days left after leaving, (h, k)
     for target in np.flatnonzero(leaving[:, :onward].any(axis=(0, 2))).tolist():
-        later = np.where(lag >= 0, fresh[:, target][:, np.maximum(lag, 0)], 0.0)
-        for used in np.unique(node[:, target][weight[:, target] > 0.0]).tolist():
-            share = np.where(node[:, target] == used, weight[:, target], 0.0).sum(axis=1)
-            rows = np.flatnonzero(share)
-            curve[rows] += share[rows, None] * (leaving[rows, target] @ later[used])
+        used, place = np.unique(node[:, target], return_inverse=True)
+        later = np.where(lag >= 0, fresh[used, target][:, np.maximum(lag, 0)], 0.0)
+        after = leaving[:, target] @ later.transpose(1, 0, 2).reshape(length - 1, -1)
+        share = np.zeros((len(node), len(used)))
+        np.add.at(
+            share,
+            (np.arange(len(node))[:, None], place.reshape(node[:, target].shape)),
+            weight[:, target],
+        )
+        curve += np.einsum("nv,nvk->nk", share, after.reshape(len(node), len(used), -1))
     return np.asarray(curve)

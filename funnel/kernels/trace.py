@@ -26,6 +26,7 @@ __all__ = [
     "pieces",
     "promised_before",
     "pushes",
+    "some_pieces",
 ]
 
 OPEN, WON, LOST = 0, 1, 2  # codes of funnel.stages.Outcome; the last two count as closed
@@ -193,6 +194,34 @@ def last_of_day(deal: IntArray, at: DayArray) -> BoolArray:
     last = np.ones(len(deal), dtype=np.bool_)
     last[:-1] = (deal[1:] != deal[:-1]) | (at[1:] != at[:-1])
     return last
+
+
+def some_pieces(
+    found: Pieces, kept: BoolArray, rows: BoolArray, number: IntArray, *, last: int
+) -> Pieces:
+    """Return some pieces as of day `last`: what later days add to a piece is its end.
+
+    Parameters
+    ----------
+    found : Pieces
+        Of all rows.
+    kept : (p,) bool
+        Pieces that are kept.
+    rows : (r,) bool
+        Their rows, up to `last`.
+    number : (n,) int
+        Of each deal, among those that are kept.
+    last : int
+        Last day known.
+    """
+    some = Pieces._make([*(column[kept] for column in found[:-1]), found.of_row[rows]])
+    later = some.stop > last  # no day at all is before any other
+    return some._replace(
+        deal=number[some.deal].astype(some.deal.dtype),
+        target=np.where(later, -1, some.target),
+        stop=np.where(later, NO_DAY, some.stop).astype(np.int32),
+        of_row=(np.cumsum(kept) - 1)[some.of_row],
+    )
 
 
 def promised_before(

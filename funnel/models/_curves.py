@@ -48,18 +48,23 @@ def fresh_wins(
 
 
 def entry_wins(entered: FloatArray, homes: FloatArray, resumed: FloatArray) -> FloatArray:
-    """(e, u, h + 1), (r, u, d), (r, d) -> (e + r, h + 1): chances to have won by each day.
+    """(..., e, u, h + 1), (..., r, u, d), (r, d) -> (..., e + r, h + 1): chances to have won.
 
-    Hazards of e states that moves lead to, and of the states in which r stages are resumed, at ages
-    distributed as `resumed`. Targets are those e and r, then won, then others.
+    By each day; hazards of e states that moves lead to, and of the states in which r stages are
+    resumed, at ages distributed as `resumed`. Targets are those e and r, then won, then others.
+    The leading axes are problems of their own.
     """
-    states, days = len(entered) + len(homes), entered.shape[2]
-    leaving = np.empty((states, *entered.shape[1:]))
-    leaving[: len(entered)] = renewal.densities(entered)
-    for row, (hazards, share) in enumerate(zip(homes, resumed, strict=True), len(entered)):
+    *many, first, targets, days = entered.shape
+    states = first + len(resumed)
+    leaving = np.empty((*many, states, targets, days))
+    leaving[..., :first, :, :] = renewal.densities(entered)
+    for row, share in enumerate(resumed):
         ages = np.flatnonzero(share)
-        leaving[row] = renewal.residual(hazards, ages, share[ages], days)
-    return renewal.fresh_wins(leaving[:, :states], leaving[:, states])
+        for one in np.ndindex(*many):
+            leaving[(*one, first + row)] = renewal.residual(
+                homes[(*one, row)], ages, share[ages], days
+            )
+    return renewal.fresh_wins(leaving[..., :states, :], leaving[..., states, :])
 
 
 def cell_wins(

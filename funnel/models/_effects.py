@@ -97,7 +97,7 @@ def effects(
                 penalty=penalty,
                 start=known.get(kind),
             )
-            scores = np.einsum("np,np->n", columns, known[kind].by_group[phase])
+            scores = _scores(columns, phase, known[kind].by_group)
             factor = np.exp(np.clip(scores, -ridge.LIMIT, ridge.LIMIT))
             due[kind] = moves.expected * weight * factor
             mean = _at_risk(spells, factor, weight, marginal.shape)
@@ -126,6 +126,15 @@ def _roots(
         if total > 0.0:
             found[g, 0] -= (due[begin:end] @ columns[begin:end] / total) @ found[g]
     return found
+
+
+def _scores(columns: FloatArray, phase: IntArray, effects: FloatArray) -> FloatArray:
+    """(n, p), (n,), (g, p) -> (n,): the score of each row, for rows sorted by phase."""
+    edges = np.searchsorted(phase, np.arange(len(effects) + 1))
+    parts = itertools.pairwise(edges.tolist())
+    return np.concatenate(
+        [columns[slice(*part)] @ own for part, own in zip(parts, effects, strict=True)]
+    )
 
 
 def _at_risk(

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from funnel.kernels import renewal, ridge, scored
+from funnel.kernels import ridge, scored
 from funnel.models._curves import entry_wins
 from funnel.models._sojourns import CLASSES, Layout
 
@@ -20,6 +20,8 @@ __all__ = ["LOSS", "WIN", "Ahead", "kinds"]
 
 WIN, LOSS, OTHER = 0, 1, 2
 """Moves up the ladder or to won; to a lost state or removed; back, to or from hold, reopened."""
+
+TOGETHER = 16  # lattice points solved at a time
 
 STEP = 0.25
 """Distance of the scores for which later stages are solved; between them chances are mixed."""
@@ -80,15 +82,21 @@ class Ahead:
     def leaving(self, state: IntArray, age: IntArray, scores: FloatArray, days: int) -> FloatArray:
         """(n,), (n,), (n, 2), () -> (n, u, days): chance to leave to each target used, by day."""
         last = self.intensity.shape[2] - 1
-        aligned = np.empty((len(state), len(self.used), days))
+        found = np.empty((len(state), len(self.used), days))
+        multiplier = _multipliers(scores)
+        until = np.minimum(np.arange(last + 1 + days), last)
         for own in np.unique(state).tolist():
             rows = np.flatnonzero(state == own)
-            path = self.intensity[own, self.used][:, np.minimum(np.arange(last + 1 + days), last)]
-            reached = np.minimum(age[rows].astype(np.int64), last)
-            windows = sliding_window_view(path, days, axis=1)[:, reached + 1]
-            aligned[rows] = windows.transpose(1, 0, 2)
-        multiplier = _multipliers(scores)[np.arange(len(state))[:, None], self.kind[state]]
-        return renewal.densities(scored.scaled(aligned, multiplier[:, self.used, None]))
+            kind = self.kind[own, self.used]
+            path = self.intensity[own, self.used]
+            by_kind = np.stack([path[kind == one].sum(axis=0) for one in (WIN, LOSS, OTHER)])
+            begin = np.minimum(age[rows].astype(np.int64), last) + 1
+            ahead, sums = (
+                sliding_window_view(part[:, until], days, axis=1)[:, begin].transpose(1, 0, 2)
+                for part in (path, by_kind)
+            )
+            found[rows] = scored.leaving(ahead, sums, multiplier[rows], kind)
+        return found
 
     def nodes(self, scores: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
         """(n, 2, 2 stages) -> (v, 2), (n, o, 4), (n, o, 4): the lattice points around each path.
@@ -139,10 +147,12 @@ class Ahead:
         scores = np.asarray(points * STEP, dtype=np.float64)
         multipliers = _multipliers(scores)[:, self.kind[:, self.used]]
         found = np.zeros((len(points), len(onward), days + 1))
-        for number, multiplier in enumerate(multipliers[..., None]):
-            found[number] = entry_wins(
-                scored.scaled(first, multiplier[entered]),
-                scored.scaled(later, multiplier[home]),
+        for begin in range(0, len(points), TOGETHER):
+            some = slice(begin, begin + TOGETHER)
+            multiplier = multipliers[some, ..., None]
+            found[some] = entry_wins(
+                scored.scaled(first, multiplier[:, entered]),
+                scored.scaled(later, multiplier[:, home]),
                 self.resumed[stages],
             )
         return found

@@ -94,10 +94,12 @@ def tally(rows: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
     key = np.zeros(len(rows), dtype=np.int64)
     for column in range(rows.shape[1]):
         key = key * span[column] + (rows[:, column] - low[column])
-    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-    total = np.bincount(inverse, counts).astype(np.int64)
+    order = np.argsort(key)
+    ranked = key[order]
+    first = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+    total = np.add.reduceat(counts[order], first)
     kept = total != 0
-    return rows[first[kept]], total[kept]
+    return rows[order[first[kept]]], total[kept]
 
 
 def levels_of(

@@ -8,15 +8,14 @@ import attrs
 import numpy as np
 
 from funnel.errors import ValidationError
-from funnel.kernels import exposure as kernel
-from funnel.models._segment_counts import SegmentCounts, count_segments, tally
+from funnel.models._segment_counts import SegmentCounts, tally
 from funnel.stages import Funnel, Outcome
 
 if TYPE_CHECKING:
-    from funnel.tables import History, Pipeline
-    from funnel.typing import BoolArray, FloatArray, IntArray
+    from funnel.tables import Pipeline
+    from funnel.typing import FloatArray, IntArray
 
-__all__ = ["BUCKET", "CLASSES", "Layout", "Sojourns", "summarize_sojourns"]
+__all__ = ["BUCKET", "CLASSES", "Layout", "Sojourns"]
 
 CLASSES = 3
 """A first, a second, and any later visit to a stage are different states."""
@@ -194,76 +193,3 @@ def _merged(one: SegmentCounts | None, two: SegmentCounts | None) -> SegmentCoun
             raise ValidationError.from_value("summaries", rule, "one is, one is not", "")
         return None
     return one.merge(two)
-
-
-def summarize_sojourns(history: History, /, *, segments: tuple[str, ...] = ()) -> Sojourns:
-    """Count exposure and moves of a chunk of history, by the values of `segments` too."""
-    layout, pieces = Layout(history.funnel), history.pieces
-    state = layout.state(pieces.stage, pieces.visit)
-    used = np.flatnonzero((state >= 0) & (pieces.age >= 0))
-    stop = np.where(pieces.target < 0, history.observed_until, pieces.stop)[used]
-    start, age = pieces.start[used], pieces.age[used].astype(np.int64)
-    target = _targets(layout, history)[used]
-    days = int((stop.astype(np.int64) - start + age).max(initial=0)) + 1
-    first = (int(start.min()) if len(used) else history.observed_until) // BUCKET
-    buckets = history.observed_until // BUCKET - first + 1
-    resumed = _resumed(history)
-    fresh = (age == 0) & ~resumed[used]
-    counted = kernel.exposure(
-        state[used],
-        start,
-        age,
-        stop,
-        fresh,
-        origin=first * BUCKET,
-        width=BUCKET,
-        shape=(buckets, layout.states, days),
-    )
-    gone = np.flatnonzero(target >= 0)
-    left = stop[gone].astype(np.int64)
-    moves = np.stack(
-        (left // BUCKET, state[used][gone], target[gone], left - start[gone] + age[gone]), 1
-    )
-    table, counts = tally(moves, np.ones(len(gone), dtype=np.int64))
-    by_segment = None
-    if segments:
-        late = ~fresh & (stop > start)  # at risk from the day after, see `kernels.exposure`
-        first_day = start.astype(np.int64) + late
-        stays = (state[used], first_day, stop.astype(np.int64), start - age)
-        by_segment = count_segments(
-            history, segments, pieces=used, moves=moves, moved=gone, stays=stays, width=BUCKET
-        )
-    back = np.flatnonzero(resumed[used])
-    stage = pieces.stage[used][back].astype(np.int64)
-    ages = np.bincount(stage * days + age[back], minlength=layout.stages * days)
-    lost = (state >= 0) & (pieces.age < 0)
-    return Sojourns(
-        funnel=history.funnel,
-        trained_until=history.observed_until,
-        first_bucket=first,
-        exposure=counted,
-        moves=table,
-        counts=counts,
-        resumed=ages.reshape(layout.stages, days),
-        undated=np.bincount(state[lost], minlength=layout.states),
-        segments=by_segment,
-    )
-
-
-def _resumed(history: History) -> BoolArray:
-    """(p,): which pieces resume a stage after a hold; a lost deal put on hold is lost anew."""
-    pieces = history.pieces
-    is_open: BoolArray = history.funnel.outcomes[pieces.stage] == Outcome.OPEN
-    return pieces.resumed & is_open
-
-
-def _targets(layout: Layout, history: History) -> IntArray:
-    """(p,): where each piece went: a state, a resumed stage, won, removed; -1 still there."""
-    pieces, funnel = history.pieces, history.funnel
-    following = np.append(np.arange(1, len(pieces.deal)), 0) if len(pieces.deal) else pieces.deal
-    stage, visit = pieces.stage[following], pieces.visit[following]
-    found = layout.state(stage, visit)
-    found = np.where(_resumed(history)[following], layout.resumed + stage, found)
-    found = np.where(funnel.outcomes[stage] == Outcome.WON, layout.won, found)
-    found = np.where(funnel.outcomes[stage] == Outcome.REMOVED, layout.removed, found)
-    return np.where(pieces.target < 0, -1, found)

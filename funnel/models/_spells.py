@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from funnel.models._sojourns import CLASSES, Layout, Sojourns, _targets, summarize_sojourns
+from funnel.models._sojourn_counts import summarize_sojourns, targets
+from funnel.models._sojourns import CLASSES, Layout, Sojourns
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def summarize_spells(history: History, /) -> Spells:
     rows = np.flatnonzero((begin <= end) & working[of])
     piece = of[rows]
     leaves = np.append(piece[1:] != piece[:-1], True)[: len(piece)]
-    target = np.where(leaves, _targets(layout, history)[piece], -1)
+    target = np.where(leaves, targets(layout, history)[piece], -1)
     birth = pieces.start[piece].astype(np.int64) - pieces.age[piece]
     found: dict[str, Any] = {
         "state waited": days_until(history.created[history.deal[rows]], pieces.entered[piece]),

@@ -9,14 +9,19 @@ from funnel.errors import ValidationError
 if TYPE_CHECKING:
     import attrs
 
-__all__ = ["positive", "whole"]
+__all__ = ["positive", "require_whole", "whole"]
 
 
 def whole(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Demand a whole number >= 1."""
     del instance
+    require_whole(attribute.name, value)
+
+
+def require_whole(name: str, value: object) -> None:
+    """Demand a whole number >= 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValidationError.from_value(attribute.name, "must be a whole number >= 1", value, "")
+        raise ValidationError.from_value(name, "must be a whole number >= 1", value, "")
 
 
 def positive(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:

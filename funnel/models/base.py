@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+import functools
+import operator
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
 
 from funnel.errors import InsufficientDataError
-from funnel.summary import Summary, summarize
+from funnel.summary import MappedSource, Summary, summarize, summarize_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
-
-    import numpy as np
 
     from funnel.models._flow import StageFlow
     from funnel.stages import Funnel
@@ -20,7 +22,15 @@ if TYPE_CHECKING:
     from funnel.tables import History, Pipeline
     from funnel.typing import DateArray, FloatArray, IntArray
 
-__all__ = ["FittedModel", "HasCells", "HasDraw", "HasFlow", "HasLevers", "StageModel"]
+__all__ = [
+    "FittedModel",
+    "HasCells",
+    "HasDraw",
+    "HasFlow",
+    "HasLevers",
+    "StageModel",
+    "fits_together",
+]
 
 S = TypeVar("S", bound=Summary)
 
@@ -92,11 +102,51 @@ class StageModel(abc.ABC, Generic[S]):
             When there is too little history; a number is never made up.
         """
 
+    def summaries(self, history: History, days: Sequence[int], /) -> Iterator[S]:
+        """Yield the summary of ``history.until(day)`` for each of many days, ascending.
+
+        Override it where one pass over a chunk can count for all days; the summaries must be the
+        same, bit for bit.
+        """
+        return (self.summarize(history.until(np.datetime64(day, "D"))) for day in days)
+
     def fit(
         self, source: History | HistorySource, /, *, executor: Executor | None = None
     ) -> FittedModel:
         """Summarise every chunk and estimate once; a model may override it to take more passes."""
         return self.estimate(summarize(source, self.summarize, executor=executor))
+
+    @property
+    def counts(self) -> Hashable:
+        """What the summary depends on: models that have the same can be estimated from one.
+
+        The model itself by default.
+        """
+        return self
+
+    def fits(
+        self,
+        source: History | HistorySource,
+        days: Sequence[int],
+        /,
+        *,
+        executor: Executor | None = None,
+    ) -> Iterator[Callable[[], FittedModel]]:
+        """Yield, for each of many days, a call that fits the model on what was known at its end.
+
+        A model with `summaries` of its own counts once for all days; others are fitted anew on
+        ``history.until(day)``.
+
+        Parameters
+        ----------
+        source : History or HistorySource
+            The whole log.
+        days : sequence of int
+            Ascending days since 1970-01-01.
+        executor : concurrent.futures.Executor, optional
+            Where chunks are summarised; in this thread by default.
+        """
+        return (one for (one,) in fits_together((self,), source, days, executor=executor))
 
     def without_history(self) -> FittedModel:
         """Return the model as it stands before it has seen any history.
@@ -113,6 +163,42 @@ class StageModel(abc.ABC, Generic[S]):
             found=0,
             remedy="Fit it on a History, or use 'textbook', which works from typed probabilities.",
         )
+
+
+def fits_together(
+    models: Sequence[StageModel[Any]],
+    source: History | HistorySource,
+    days: Sequence[int],
+    /,
+    *,
+    executor: Executor | None = None,
+) -> Iterator[tuple[Callable[[], FittedModel], ...]]:
+    """Yield, for each day, a call for each model, as `StageModel.fits`; summaries are shared."""
+    streams: dict[Hashable, Iterator[Any]] = {}
+    for model in models:
+        if _counts_once(model) and model.counts not in streams:
+            streams[model.counts] = summarize_until(
+                source, model.summaries, days, executor=executor
+            )
+    for day in days:
+        summaries = {counts: next(stream) for counts, stream in streams.items()}
+        yield tuple(
+            functools.partial(model.estimate, summaries[model.counts])
+            if _counts_once(model)
+            else functools.partial(model.fit, _past(source, day), executor=executor)
+            for model in models
+        )
+
+
+def _past(source: History | HistorySource, day: int) -> MappedSource:
+    """Return a source as it was known at the end of a day."""
+    return MappedSource(source, operator.methodcaller("until", np.datetime64(day, "D")))
+
+
+def _counts_once(model: StageModel[Any]) -> bool:
+    """Tell whether a model counts once for many days, and takes no passes of its own."""
+    mine = type(model)
+    return mine.summaries is not StageModel.summaries and mine.fit is StageModel.fit
 
 
 @runtime_checkable

@@ -13,7 +13,8 @@ from funnel.kernels.arrays import frozen
 from funnel.models._durations import durations
 from funnel.models._levers import movable, require_room, states_of, weights
 from funnel.models._paths import WIN, kinds
-from funnel.models._sojourns import CLASSES, Layout, Sojourns, summarize_sojourns
+from funnel.models._sojourn_counts import sojourns_until, summarize_sojourns
+from funnel.models._sojourns import CLASSES, Layout, Sojourns
 from funnel.models._validators import positive
 from funnel.models.base import FittedModel, StageModel
 from funnel.models.semi_markov import FittedSemiMarkov
@@ -21,7 +22,7 @@ from funnel.stages import Funnel, Outcome
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
     from typing import Self
 
     from funnel.kernels.lifetimes import Family
@@ -265,6 +266,15 @@ class Parametric(StageModel[Sojourns]):
     def summarize(self, history: History, /) -> Sojourns:
         """Count exposure and moves."""
         return summarize_sojourns(history)
+
+    @property
+    def counts(self) -> Hashable:
+        """Exposure and moves are counted alike, whatever is made of them."""
+        return "sojourns", ()
+
+    def summaries(self, history: History, days: Sequence[int], /) -> Iterator[Sojourns]:
+        """Count exposure and moves once for all days."""
+        return sojourns_until(history, days)
 
     def estimate(self, summary: Sojourns, /) -> FittedParametric:
         """Fit each stage by greatest likelihood, each class of visit leaning on its stage.

@@ -26,14 +26,15 @@ from funnel.models._segments import (
     redrawn,
     segment_names,
 )
-from funnel.models._sojourns import CLASSES, Layout, Sojourns, summarize_sojourns
-from funnel.models._validators import positive
+from funnel.models._sojourn_counts import sojourns_until, summarize_sojourns
+from funnel.models._sojourns import CLASSES, Layout, Sojourns
+from funnel.models._validators import positive, require_whole
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Funnel, Outcome
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
     from typing import Self
 
     from funnel.tables import History, Pipeline
@@ -151,7 +152,7 @@ class FittedSemiMarkov:
         ValidationError
             When `days` is not a whole number >= 1.
         """
-        _require_days(days)
+        require_whole("days", days)
         layout = Layout(self.funnel)
         cells, ages = self.cells(pipeline), self.hazards.shape[2]
         total = _no_flow(layout, days)
@@ -178,7 +179,7 @@ class FittedSemiMarkov:
         ValidationError
             When the stage is not an open one, or `days` is not a whole number >= 1.
         """
-        _require_days(days)
+        require_whole("days", days)
         layout = Layout(self.funnel)
         code = int(self.funnel.codes(np.array([stage], dtype=object))[0])
         if code >= layout.stages:
@@ -252,12 +253,6 @@ class FittedSemiMarkov:
                 f"({self.hazards.shape[2] - 1} days); the last hazard seen is carried on for them"
             )
             warnings.warn(message, ExtrapolationWarning, stacklevel=3)
-
-
-def _require_days(days: object) -> None:
-    """Demand a whole number >= 1."""
-    if isinstance(days, bool) or not isinstance(days, int) or days < 1:
-        raise ValidationError.from_value("days", "must be a whole number >= 1", days, "")
 
 
 def _no_flow(layout: Layout, days: int) -> flow.Flow:
@@ -356,6 +351,15 @@ class SemiMarkov(StageModel[Sojourns]):
             When a segment is not a category column known before the end.
         """
         return summarize_sojourns(history, segments=self.segments)
+
+    @property
+    def counts(self) -> Hashable:
+        """Exposure and moves are counted alike, whatever is made of them."""
+        return "sojourns", self.segments
+
+    def summaries(self, history: History, days: Sequence[int], /) -> Iterator[Sojourns]:
+        """Count exposure and moves once for all days."""
+        return sojourns_until(history, days, segments=self.segments)
 
     def estimate(self, summary: Sojourns, /) -> FittedSemiMarkov:
         """Estimate daily hazards, each class of visit leaning on its stage.

@@ -11,12 +11,14 @@ from funnel.errors import InsufficientDataError, ValidationError
 from funnel.kernels import incidence
 from funnel.kernels.arrays import frozen
 from funnel.models._hazards import THIN, drawn_together
-from funnel.models._sojourns import CLASSES, Layout, Sojourns, summarize_sojourns
+from funnel.models._sojourn_counts import sojourns_until, summarize_sojourns
+from funnel.models._sojourns import CLASSES, Layout, Sojourns
 from funnel.models._validators import positive, whole
 from funnel.models.base import FittedModel, StageModel
 from funnel.models.semi_markov import FittedSemiMarkov
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Sequence
     from typing import Self
 
     from funnel.tables import History
@@ -217,6 +219,15 @@ class StageDuration(StageModel[Sojourns]):
     def summarize(self, history: History, /) -> Sojourns:
         """Count exposure and moves."""
         return summarize_sojourns(history)
+
+    @property
+    def counts(self) -> Hashable:
+        """Exposure and moves are counted alike, whatever is made of them."""
+        return "sojourns", ()
+
+    def summaries(self, history: History, days: Sequence[int], /) -> Iterator[Sojourns]:
+        """Count exposure and moves once for all days."""
+        return sojourns_until(history, days)
 
     def estimate(self, summary: Sojourns, /) -> FittedStageDuration:
         """Estimate daily hazards of each stage, all visits together.

@@ -262,39 +262,6 @@ def window(
     return first, last
 
 
-def subset(
-    history: History, deals: BoolArray, keep: BoolArray, columns: Mapping[str, Array]
-) -> History:
-    """Keep some deals and rows of a history; `columns` are already cut to the rows."""
-    number = np.cumsum(deals) - 1
-    return attrs.evolve(
-        history,
-        ids=history._ids.take(deals),  # noqa: SLF001 - names that nobody asked for stay so
-        created=frozen(history.created[deals]),
-        first_entered=frozen(history.first_entered[deals]),
-        deal=frozen(number[history.deal[keep]].astype(np.int32)),
-        at=frozen(history.at[keep]),
-        stage=frozen(history.stage[keep]),
-        columns=types.MappingProxyType({name: frozen(values) for name, values in columns.items()}),
-    )
-
-
-def part(history: History, begin: int, end: int) -> History:
-    """Keep the deals from `begin` up to `end`, which stand side by side."""
-    deals, rows = slice(begin, end), slice(*history.bounds[[begin, end]].tolist())
-    columns = {name: frozen(values[rows]) for name, values in history.columns.items()}
-    return attrs.evolve(
-        history,
-        ids=history._ids.take(deals),  # noqa: SLF001 - names that nobody asked for stay so
-        created=frozen(history.created[deals]),
-        first_entered=frozen(history.first_entered[deals]),
-        deal=frozen(history.deal[rows] - np.int32(begin)),
-        at=frozen(history.at[rows]),
-        stage=frozen(history.stage[rows]),
-        columns=types.MappingProxyType(columns),
-    )
-
-
 def concat(parts: Sequence[History]) -> History:
     """Join chunks that share schema and window, sorted by deal id."""
     if not parts:

@@ -16,14 +16,15 @@ from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
 from funnel.tables import _build, _past
 from funnel.tables._names import Names, to_names
+from funnel.tables._subset import part, subset
 from funnel.tables.currency import On, Rates, convert
 from funnel.tables.findings import Findings
-from funnel.tables.pipeline import Pipeline
 from funnel.tables.table import Table
 
 if TYPE_CHECKING:
     from funnel.kernels.trace import Pieces
-    from funnel.stages import Funnel
+    from funnel.stages import Funnel, Outcome
+    from funnel.tables.pipeline import Pipeline
     from funnel.tables.schema import Known, Schema
     from funnel.typing import BoolArray, DateLike, DayArray, FloatArray, IntArray
 
@@ -251,13 +252,7 @@ class History(Table):
         ValidationError
             When `day` is before `observed_from`.
         """
-        cut = _past.observed_day(self, day)
-        if cut == self.observed_until:
-            return self
-        keep = self.at <= cut
-        columns = _past.columns_of(self, np.flatnonzero(keep), cut)
-        seen = attrs.evolve(self, observed_until=cut, findings=Findings.empty())
-        return _build.subset(seen, keep[self.bounds[:-1]], keep, columns)
+        return _past.until(self, _past.observed_day(self, day))
 
     def snapshot(
         self, day: DateLike | None = None, *, features: Sequence[Feature] = ()
@@ -282,32 +277,30 @@ class History(Table):
             As `until`.
         """
         cut = self.observed_until if day is None else _past.observed_day(self, day)
-        rows = trace.last_rows(self.at, self.bounds, cut)
-        deals = np.flatnonzero(rows >= 0)
-        rows = rows[deals]
-        pieces = self.pieces
-        piece = pieces.of_row[rows]
-        age = pieces.age[piece]
-        pipeline = Pipeline(
-            schema=self.schema,
-            as_of=cut,
-            ids=self._ids.take(deals),
-            stage=frozen(self.stage[rows]),
-            created=frozen(self.created[deals]),
-            stage_entered=pieces.entered[piece],
-            closed_on=pieces.closed_on[piece],
-            first_seen=self.at[self.bounds[:-1][deals]],
-            days_in_stage=np.where(age < 0, -1, age + cut - pieces.start[piece]).astype(np.int32),
-            visits=pieces.visit[piece],
-            previous_stage=pieces.previous[piece],
-            furthest_stage=_past.stage_at(self.funnel, pieces.furthest[piece]),
-            pushes=self.pushes[rows],
-            reopened=pieces.reopened[piece],
-            columns=_past.columns_of(self, rows, cut),
-        )
+        pipeline = _past.snapshot(self, cut)
         if not features:
             return pipeline
         return pipeline.with_features(self if day is None else self.until(day), features)
+
+    def snapshots(
+        self, days: Iterable[DateLike], *, outcome: Outcome | None = None
+    ) -> Iterator[Pipeline]:
+        """Yield the state of every deal at the end of each of many days, as `snapshot` does.
+
+        Parameters
+        ----------
+        days : sequence of dates
+            In any order.
+        outcome : Outcome, optional
+            Only deals that had this outcome then.
+
+        Raises
+        ------
+        LeakError, ValidationError
+            As `until`.
+        """
+        for cut in [_past.observed_day(self, day) for day in days]:
+            yield _past.snapshot(self, cut, outcome)
 
     def convert(self, rates: Rates, *, to: str, on: On = "row") -> History:
         """Return the history with amounts in the currency `to`; the originals stay as columns.
@@ -319,7 +312,7 @@ class History(Table):
         schema, columns = convert(self.schema, self.columns, days, rates, to=to, on=on)
         every = np.ones(len(self), dtype=np.bool_)
         changed = attrs.evolve(self, schema=schema)
-        return _build.subset(changed, np.ones(self.n_deals, dtype=np.bool_), every, columns)
+        return subset(changed, np.ones(self.n_deals, dtype=np.bool_), every, columns)
 
     # -- chunks ----------------------------------------------------------------------------------
 
@@ -327,12 +320,12 @@ class History(Table):
         """Return the history of some deals only; `deals` is a mask (n,)."""
         keep = deals[self.deal]
         columns = {name: column[keep] for name, column in self.columns.items()}
-        return _build.subset(self, deals, keep, columns)
+        return subset(self, deals, keep, columns, of=self)
 
     def chunks(self, deals: int, /) -> Iterator[History]:
         """Yield the history in chunks of at most `deals` whole deals."""
         for begin in range(0, self.n_deals, deals):
-            yield _build.part(self, begin, min(begin + deals, self.n_deals))
+            yield part(self, begin, min(begin + deals, self.n_deals))
 
     @classmethod
     def concat(cls, chunks: Iterable[History]) -> History:

@@ -125,6 +125,18 @@ def check_no_future(model: StageModel[Any]) -> None:
         expect_same(curve, again, pipeline, situation, exact=exact)
 
 
+@requires("fits on many past days must be those on history.until(day), bit for bit")
+def check_many_days(model: StageModel[Any]) -> None:
+    """Demand that what is counted once for many days is what was known on each."""
+    history = fixtures.history()
+    days = [history.observed_until - back for back in (2 * PAST, PAST, PAST - 1, 0)]
+    for source, exact in ((history, True), (list(history.chunks(100)), False)):
+        for day, fit in zip(days, model.fits(source, days), strict=True):
+            curve, pipeline = _at(model, history, day)
+            situation = f"on {np.datetime64(day, 'D')}"
+            expect_same(curve, ask(fit(), pipeline), pipeline, situation, exact=exact)
+
+
 def _at(model: StageModel[Any], history: History, day: int) -> tuple[Any, Pipeline]:
     """Return what a model says at the end of a past day, and the pipeline of that day."""
     date = np.datetime64(day, "D")

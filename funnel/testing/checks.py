@@ -35,6 +35,7 @@ from funnel.testing._checks_curve import (
 )
 from funnel.testing._checks_data import (
     check_date_shift,
+    check_many_days,
     check_no_future,
     check_old_deals,
     check_tiny_history,
@@ -73,6 +74,7 @@ __all__ = [
     "check_empty_pipeline",
     "check_frozen_fitted",
     "check_frozen_spec",
+    "check_many_days",
     "check_merge_associative",
     "check_merge_commutative",
     "check_merge_identity",
@@ -123,6 +125,7 @@ CHECKS: tuple[Check, ...] = (
     check_unknown_state,
     check_date_shift,
     check_no_future,
+    check_many_days,
     check_saves_and_loads,
     check_pickles,
     check_thread_safe,

@@ -205,6 +205,15 @@ class FirstChunkOnly(Tiny):
         return self.estimate(self.summarize(first))
 
 
+@attrs.frozen
+class Hindsight(Tiny):
+    """Counts once for many days, and forgets that less was known on the earlier ones."""
+
+    def summaries(self, history, days, /):
+        whole = self.summarize(history)
+        return (attrs.evolve(whole, until=day) for day in days)
+
+
 @attrs.frozen(eq=False)
 class Unsendable(Counts):
     """Holds a function that has no name."""
@@ -583,6 +592,7 @@ WRONG = [
     (checks.check_unknown_state, fitting(PerVisit), "below 0"),
     (checks.check_unknown_state, fitting(NeedsNonsense), "UnknownColumnError"),
     (checks.check_date_shift, fitting(Seasonal), "364 days later"),
+    (checks.check_many_days, Hindsight(), "chances differ"),
     (checks.check_no_future, Vocabulary(), "without the later rows and their names"),
     (checks.check_no_future, Memory(), "with the later rows shuffled"),
     (checks.check_saves_and_loads, fitting(KeysBecomeText), "KeyError"),

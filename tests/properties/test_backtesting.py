@@ -12,7 +12,7 @@ from funnel.backtesting._recent import recent
 from funnel.backtesting._windows import cutoffs_before, tasks, truth
 from funnel.calendars import Calendar
 from funnel.errors import CurrencyMismatchError
-from funnel.models._sojourns import summarize_sojourns
+from funnel.models._sojourn_counts import summarize_sojourns
 from funnel.stages import Outcome
 from funnel.testing import fixtures, strategies
 from funnel.testing.forecasters import random_future

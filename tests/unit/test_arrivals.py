@@ -12,7 +12,6 @@ from funnel.calendars import to_date, to_day
 from funnel.datasets import World, simulate
 from funnel.datasets._rates import arrival_weights
 from funnel.errors import InsufficientDataError, LeakError, ValidationError
-from funnel.forecasting._arrival_counts import summarize_arrivals
 from funnel.forecasting.arrivals import Arrivals
 from funnel.kernels import arrivals as kernel
 from funnel.models.win_rate import WinRate
@@ -300,10 +299,10 @@ def test_deals_entered_late_are_no_arrivals():
     history = log(counts, delays)
     fitted = Arrivals().fit(history)
     assert "20 deals were first seen more than 90 days after their creation" in fitted.notes[-1]
-    assert 280 == summarize_arrivals(history, size=5, recent_days=9).counts.sum()
+    assert 280 == Arrivals(prototypes=5, recent_days=9).summarize(history).counts.sum()
     older = attrs.evolve(history, observed_from=START + 10)
-    assert 280 == summarize_arrivals(older, size=5, recent_days=9).counts.sum()
-    assert 10 == summarize_arrivals(older, size=5, recent_days=9).left_out
+    assert 280 == Arrivals(prototypes=5, recent_days=9).summarize(older).counts.sum()
+    assert 10 == Arrivals(prototypes=5, recent_days=9).summarize(older).left_out
 
 
 def test_imports_are_no_arrivals():

@@ -23,7 +23,8 @@ from funnel.errors import (
     ValidationError,
 )
 from funnel.forecasting import Forecast
-from funnel.models._sojourns import Layout, summarize_sojourns
+from funnel.models._sojourn_counts import summarize_sojourns
+from funnel.models._sojourns import Layout
 from funnel.testing import fixtures
 
 LADDER = fn.Funnel([fn.Stage("Qualify", win_probability=0.2), "Propose"])

@@ -10,7 +10,7 @@ import pytest
 import funnel as fn
 from funnel.calendars import to_date, to_day
 from funnel.combinators import Auto, Blend, Calibrated, Choice
-from funnel.combinators import _windows as windows
+from funnel.combinators._answers import looked_back
 from funnel.combinators._kept import Kept
 from funnel.combinators._repair import (
     FEWEST,
@@ -474,12 +474,13 @@ def test_a_second_forecast_does_not_fit_again(history):
 def test_the_past_is_recognised_by_its_content(history):
     """Another history with the same days is another past."""
     model = Biased(tag="content")
-    day, leads = to_day("2025-12-31"), np.array([30])
-    windows.chances_at(windows.Past(history, day), model, leads)
+    asked = np.array([to_day("2025-12-31")]), (model,), None, np.array([30])
+    looked_back(history, *asked)
     count = len(FITS)
-    windows.chances_at(windows.Past(history.until("2026-01-31"), day), model, leads)
+    looked_back(history.until("2026-01-31"), *asked)
+    looked_back(list(history.chunks(400)), *asked)
     assert len(FITS) == count
-    windows.chances_at(windows.Past(race(seed=1), day), model, leads)
+    looked_back(race(seed=1), *asked)
     assert len(FITS) == count + 1
 
 

@@ -14,40 +14,46 @@ def test_exposure_by_hand():
         "age": np.array([0]),
         "stop": np.array([9]),
     }
-    found = exposure.exposure(**spell, fresh=np.array([True]), origin=0, width=7, shape=(2, 1, 6))
+    found = exposure.exposure(
+        **spell, fresh=np.array([True]), edges=np.array([0, 7, 14]), shape=(1, 6)
+    )
     assert [[[1, 1, 0, 0, 0, 0]], [[0, 0, 1, 1, 1, 0]]] == found.tolist()
 
 
-def plain_exposure(state, start, age, stop, fresh, *, origin, width, shape):
+def plain_exposure(state, start, age, stop, fresh, *, edges, shape):
     """Count day by day."""
-    found = np.zeros(shape, dtype=int)
+    found = np.zeros((len(edges) - 1, *shape), dtype=int)
     for s, first, a, last, f in zip(state, start, age, stop, fresh, strict=True):
         begin = first if f or last == first else first + 1
         for day in range(begin, last + 1):
-            found[(day - origin) // width, s, a + day - first] += 1
+            found[np.searchsorted(edges, day, side="right") - 1, s, a + day - first] += 1
     return found
 
 
-@pytest.mark.parametrize("width", [1, 5, 28, 400])
-def test_exposure_is_the_count_of_days(width):
+@pytest.mark.parametrize("block", [1 << 18, 7])
+@pytest.mark.parametrize(
+    "edges", [range(151), range(0, 155, 5), (0, 28, 30, 31, 56, 84, 150), (0, 400)]
+)
+def test_exposure_is_the_count_of_days(edges, block, monkeypatch):
     """Late entries survive their first day; buckets of any width give the same sum."""
-    rng = np.random.default_rng(width)
+    monkeypatch.setattr(exposure, "BLOCK", block)
+    rng = np.random.default_rng(len(edges))
     n = 60
     start = rng.integers(0, 90, n)
     stop = start + rng.integers(0, 60, n)
     age = np.where(rng.random(n) < 0.3, rng.integers(1, 20, n), 0)
     fresh = age == 0
     columns = rng.integers(0, 3, n), start, age, stop, fresh
-    shape = (150 // width + 1, 3, 90)
-    found = exposure.exposure(*columns, origin=0, width=width, shape=shape)
-    assert plain_exposure(*columns, origin=0, width=width, shape=shape).tolist() == found.tolist()
+    calendar = {"edges": np.array(edges), "shape": (3, 90)}
+    expected = plain_exposure(*columns, **calendar)
+    assert expected.tolist() == exposure.exposure(*columns, **calendar).tolist()
 
 
 def test_no_spells():
     """Nothing at risk is zeros."""
     none = np.empty(0, dtype=np.int64)
     found = exposure.exposure(
-        none, none, none, none, none.astype(bool), origin=0, width=7, shape=(1, 1, 3)
+        none, none, none, none, none.astype(bool), edges=np.array([0, 7]), shape=(1, 3)
     )
     assert 0 == found.sum()
 

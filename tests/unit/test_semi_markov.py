@@ -5,7 +5,8 @@ import pytest
 
 import funnel as fn
 from funnel.errors import ExtrapolationWarning, InsufficientDataError, ValidationError
-from funnel.models._sojourns import CLASSES, Layout, summarize_sojourns
+from funnel.models._sojourn_counts import summarize_sojourns
+from funnel.models._sojourns import CLASSES, Layout
 from funnel.models.semi_markov import SemiMarkov
 
 TWO = fn.Funnel(["Qualify", "Propose"])

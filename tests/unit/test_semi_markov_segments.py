@@ -7,7 +7,7 @@ import funnel as fn
 from funnel.errors import UnknownColumnError, ValidationError
 from funnel.kernels import multipliers
 from funnel.models import load, save
-from funnel.models._sojourns import summarize_sojourns
+from funnel.models._sojourn_counts import summarize_sojourns
 from funnel.models.semi_markov import SemiMarkov
 
 ONE = fn.Funnel(["Qualify"])
