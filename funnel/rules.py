@@ -17,8 +17,17 @@ from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Protocol
 
     from funnel.typing import BoolArray
+
+    class Named(Protocol):
+        """Names by row."""
+
+        def __len__(self) -> int: ...
+
+        def __getitem__(self, row: int, /) -> Any: ...  # noqa: ANN401 - arrays do not say
+
 
 __all__ = ["FIRST_DAY", "LAST_DAY", "RULES", "Rule", "check", "violations"]
 
@@ -182,7 +191,7 @@ def _shown(table: Mapping[str, np.ndarray[Any, Any]], column: str, row: int) -> 
     return str(np.datetime64(int(value), "D"))
 
 
-def check(table: Mapping[str, np.ndarray[Any, Any]], ids: np.ndarray[Any, Any]) -> None:
+def check(table: Mapping[str, np.ndarray[Any, Any]], ids: Named) -> None:
     """Raise on the first broken rule.
 
     Parameters
@@ -190,7 +199,7 @@ def check(table: Mapping[str, np.ndarray[Any, Any]], ids: np.ndarray[Any, Any]) 
     table : mapping of str to ndarray, each (n,)
         Columns by name.
     ids : (n,) str
-        The deal of each row, for the message.
+        The deal of each row, for the message: an array, or anything with a length that gives one.
 
     Raises
     ------

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from funnel.errors import MissingDependencyError, ReadError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import numpy as np
 
     from funnel.typing import IntArray
 
@@ -92,6 +92,16 @@ def encode(texts: Arrow) -> tuple[IntArray, Arrow]:
     coded = texts.dictionary_encode()
     codes: np.ndarray[Any, Any] = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return codes, coded.dictionary
+
+
+def raw(texts: Arrow) -> tuple[np.ndarray[Any, Any], IntArray]:
+    """Return the bytes of m texts without nulls and where each begins, (b,) and (m + 1,)."""
+    kind = np.int64 if arrow().types.is_large_string(texts.type) else np.int32
+    _, places, data = texts.buffers()
+    if not len(texts):
+        return np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=kind)
+    bounds = np.frombuffer(places, dtype=kind)[texts.offset : texts.offset + len(texts) + 1]
+    return np.frombuffer(data or b"", dtype=np.uint8), bounds
 
 
 def mask(found: Arrow) -> np.ndarray[Any, Any]:

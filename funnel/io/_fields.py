@@ -20,7 +20,7 @@ from funnel.io._columns import RESERVED, Sheet
 from funnel.io._fieldvalues import Track, changes_of, track_columns
 from funnel.io._log import Log
 from funnel.io._sheet import optional_days, read_seq
-from funnel.io._texts import Texts, from_names, read_texts
+from funnel.io._texts import Texts, from_names, read_ids, read_texts
 from funnel.io._values import LEFT_OUT, Style, moved, read_days, take
 from funnel.io._zones import DAY
 from funnel.kernels import trace
@@ -115,7 +115,7 @@ def _interleaved(begun: IntArray, kept: IntArray) -> tuple[IntArray, BoolArray]:
 def _changes(sheet: Sheet, spec: FieldLog, style: Style) -> Log:
     """Read which deal changed when in which of our columns; rows are in order."""
     fields, findings = read_texts(*sheet.column("field"), name="field")
-    ids, odd_ids = read_texts(*sheet.column("id"), name="id")
+    ids, odd_ids = read_ids(*sheet.column("id"))
     moments, odd_days = read_days(*sheet.column("at"), name="at", style=style, action=LEFT_OUT)
     seq, odd_seq = read_seq(sheet)
     created, odd_created = optional_days(sheet, "created", style)

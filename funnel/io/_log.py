@@ -13,12 +13,13 @@ import numpy as np
 
 from funnel.calendars import to_dates
 from funnel.errors import ReadError, UnknownStageError
-from funnel.io._arrow import arrow
 from funnel.io._texts import Texts
 from funnel.io._values import LEFT_OUT, UNKNOWN, Values, take
 from funnel.kernels import trace
+from funnel.kernels.order import by_code
 from funnel.rules import violations
 from funnel.tables import Findings, History
+from funnel.tables._names import Names
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -161,16 +162,10 @@ def without_gaps(log: Log) -> Log:
 
 def in_order(log: Log) -> Log:
     """Sort rows by deal, time, `seq` and place in the source."""
-    names = arrow().array(log.ids.names, arrow().large_string())
-    by_name = arrow().compute.sort_indices(names)
-    rank = np.empty(len(by_name), dtype=np.int32)
-    rank[by_name.to_numpy()] = np.arange(len(by_name), dtype=np.int32)
-    ordered = Texts(rank[log.ids.codes], tuple(names.take(by_name).to_pylist()))
-    log = attrs.evolve(log, ids=ordered)
-    deal, moment = ordered.codes, log.day if log.time is None else log.time
+    deal, moment = log.ids.codes, log.day if log.time is None else log.time
     if log.seq is not None:
         return log.take(np.lexsort((log.seq, moment, deal)))
-    order = np.argsort(deal, kind="stable")
+    order = by_code(deal)
     step = np.diff(moment[order].astype(np.int64))[np.diff(deal[order]) == 0]
     if not (step < 0).any():
         return log.take(order)
@@ -271,7 +266,7 @@ def to_history(
     columns = {name: _column(name, values) for name, values in log.values.items()}
     return History.from_columns(
         funnel=funnel,
-        id=log.ids.values(),
+        id=Names(log.ids.distinct.source, log.ids.codes),
         stage=log.stage,
         at=log.day,
         created=log.created,
@@ -286,10 +281,10 @@ def to_history(
     )
 
 
-def _column(name: str, values: Values) -> np.ndarray[Any, Any]:
+def _column(name: str, values: Values) -> np.ndarray[Any, Any] | Names:
     """Return a column as `History.from_columns` takes it."""
     if isinstance(values, Texts):
-        return values.values()
+        return Names(values.distinct.source, values.codes)
     if values.dtype.kind == "f" or name == "expected_close":
         return values
     return to_dates(values.astype(np.int32))

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from funnel.errors import ReadError
-from funnel.io._arrow import Arrow, arrow, encode, mask, to_text
+from funnel.io._arrow import Arrow, arrow, encode, mask, raw, to_text
+from funnel.kernels import order
 from funnel.kernels.labels import texts
 from funnel.tables import Findings
+from funnel.tables._names import Names, Packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +26,15 @@ BLANKS = (
 
 
 class Texts(NamedTuple):
-    """Names by code: ``names[codes]``, and -1 where there is none."""
+    """Names by code: ``distinct`` in the places ``codes``, and -1 where there is none."""
 
     codes: IntArray
-    names: tuple[str, ...]
+    distinct: Names
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The different names."""
+        return tuple(self.distinct.values.tolist())
 
     def values(self) -> StringArray:
         """Return the text of each row, (n,); empty where there is none."""
@@ -36,31 +43,67 @@ class Texts(NamedTuple):
     def take(self, rows: IntArray) -> Texts:
         """Return some rows; -1 takes nothing and gives no name."""
         codes = np.append(self.codes, np.int32(-1))[rows]
-        return Texts(codes, self.names)
+        return self._replace(codes=codes)
+
+
+def named(codes: IntArray, names: Sequence[str]) -> Texts:
+    """Return names by code; no two of them are the same."""
+    return Texts(codes, Names(texts(names)))
 
 
 def from_names(codes: IntArray, names: Sequence[str]) -> Texts:
     """Give each distinct name one code; an empty name is none."""
     distinct = {name: code for code, name in enumerate(dict.fromkeys(n for n in names if n))}
     lookup = np.array([*(distinct.get(name, -1) for name in names), -1], dtype=np.int32)
-    return Texts(lookup[codes], tuple(distinct))
+    return named(lookup[codes], tuple(distinct))
 
 
 def read_texts(column: Arrow, header: str, *, name: str) -> tuple[Texts, Findings]:
     """Read a column of names; outer blanks are cut and reported, inner NULs refused."""
-    compute = arrow().compute
     codes, distinct = encode(to_text(column))
+    return _trimmed(codes, distinct, header, name=name)
+
+
+def _trimmed(codes: IntArray, distinct: Arrow, header: str, *, name: str) -> tuple[Texts, Findings]:
+    """Cut the outer blanks of distinct texts."""
+    compute = arrow().compute
     if mask(compute.match_substring(distinct, "\0")).any():
         msg = f"column {header!r} holds NUL characters: this is no text. Export the table again."
         raise ReadError(msg)
     trimmed = compute.utf8_trim_whitespace(distinct)
     changed = np.append(mask(compute.not_equal(trimmed, distinct)), False)
-    findings = Findings.empty()
-    if changed.any():
-        rows = np.flatnonzero(changed[codes])
-        spelt = distinct.take(codes[rows]).to_pylist()
-        findings = findings.add(name, "outer-blanks", "cut off", rows, map(repr, spelt))
-    names = trimmed.to_pylist()
-    if len(names) == len(set(names)) and "" not in names:
-        return Texts(codes, tuple(names)), findings
-    return from_names(codes, names), findings
+    if not changed.any() and not mask(compute.equal(distinct, "")).any():
+        return Texts(codes, Names(Packed(*raw(distinct)))), Findings.empty()
+    rows = np.flatnonzero(changed[codes])
+    spelt = distinct.take(codes[rows]).to_pylist()
+    findings = Findings.empty().add(name, "outer-blanks", "cut off", rows, map(repr, spelt))
+    return from_names(codes, trimmed.to_pylist()), findings
+
+
+def read_ids(column: Arrow, header: str) -> tuple[Texts, Findings]:
+    """Read a column of ids; their codes are their ranks, and -1 where there is none."""
+    text = to_text(column).fill_null("")
+    data, bounds = raw(text)
+    found = None if (data[bounds[0] : bounds[-1]] == 0).any() else order.by_text(data, bounds)
+    if found is None:
+        ids, findings = read_texts(column, header, name="id")
+        return _ranked(ids), findings
+    rows, fresh = found
+    codes = np.empty(len(rows), dtype=np.int32)
+    codes[rows] = np.cumsum(fresh, dtype=np.int32) - 1
+    distinct = text.take(arrow().array(rows[fresh]))
+    if len(distinct) and not distinct[0].as_py():
+        codes, distinct = codes - np.int32(1), distinct.slice(1)
+    ids, findings = _trimmed(codes, distinct, header, name="id")
+    return (_ranked(ids) if findings else ids), findings
+
+
+def _ranked(ids: Texts) -> Texts:
+    """Give names codes in their own order."""
+    pa = arrow()
+    names = pa.array(ids.names, pa.large_string())
+    by_name = pa.compute.sort_indices(names)
+    rank = np.empty(len(by_name) + 1, dtype=np.int32)
+    rank[by_name.to_numpy()] = np.arange(len(by_name), dtype=np.int32)
+    rank[-1] = -1
+    return Texts(rank[ids.codes], Names(Packed(*raw(names.take(by_name)))))

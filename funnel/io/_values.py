@@ -15,7 +15,7 @@ from funnel.errors import ReadError, ValidationError
 from funnel.io._amounts import SIGNS, Amounts, Decimal, read_amounts
 from funnel.io._arrow import Arrow, arrow
 from funnel.io._dates import Clock, Moments, read_moments
-from funnel.io._texts import Texts, from_names, read_texts
+from funnel.io._texts import Texts, from_names, named, read_texts
 from funnel.rules import violations
 from funnel.stages import ForecastCategory
 from funnel.tables import Findings
@@ -174,7 +174,7 @@ def settle_currency(
     findings = Findings.empty()
     if code is not None:
         _demand_code(code, column)
-        column = Texts(np.zeros(length, dtype=np.int32), (code,))
+        column = named(np.zeros(length, dtype=np.int32), (code,))
     elif column is not None:
         column, findings = _spelt(column)
     if signs is None:

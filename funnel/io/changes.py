@@ -12,7 +12,7 @@ from funnel.io._fields import FieldLog, rebuild
 from funnel.io._log import Log
 from funnel.io._sheet import all_kinds, choose, optional_days, read_seq, state_values
 from funnel.io._source import open_source
-from funnel.io._texts import read_texts
+from funnel.io._texts import read_ids, read_texts
 from funnel.io._values import LEFT_OUT, Style, read_days
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _states(
     funnel = _log.demand_funnel(funnel, schema, stages, reader="read_history")
     row = np.arange(sheet.length)
     codes = _log.stage_codes(stages, funnel, row)
-    ids, odd_ids = read_texts(*sheet.column("id"), name="id")
+    ids, odd_ids = read_ids(*sheet.column("id"))
     moments, odd_days = read_days(*sheet.column("at"), name="at", style=style, action=LEFT_OUT)
     seq, odd_seq = read_seq(sheet)
     created, odd_created = optional_days(sheet, "created", style)

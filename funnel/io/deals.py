@@ -19,7 +19,7 @@ from funnel.io._dates import Clock
 from funnel.io._log import Log
 from funnel.io._sheet import all_kinds, choose, optional_days, state_values
 from funnel.io._source import open_source
-from funnel.io._texts import Texts, read_texts
+from funnel.io._texts import Texts, read_ids, read_texts
 from funnel.io._values import LEFT_OUT, UNKNOWN, Style, read_money, settle_currency
 from funnel.rules import violations
 from funnel.stages import Outcome
@@ -197,7 +197,7 @@ def _read(
     funnel = _log.demand_funnel(funnel, schema, stages, reader="read_deals")
     row = np.arange(sheet.length)
     codes = _log.stage_codes(stages, funnel, row)
-    ids, odd_ids = read_texts(*sheet.column("id"), name="id")
+    ids, odd_ids = read_ids(*sheet.column("id"))
     created, odd_created = optional_days(sheet, "created", style)
     closed, odd_closed = optional_days(sheet, "closed", style)
     entered, odd_entered = optional_days(sheet, "stage_entered", style)
@@ -246,7 +246,7 @@ def _named(log: Log) -> Log:
         rows = np.flatnonzero(codes < 0)
         log = log.note(column, f"{column}-missing", LEFT_OUT, rows, [""] * len(rows))
     log = log.take(np.flatnonzero((log.ids.codes >= 0) & (log.stage >= 0)))
-    counts = np.bincount(log.ids.codes, minlength=len(log.ids.names))
+    counts = np.bincount(log.ids.codes, minlength=len(log.ids.distinct))
     rows = np.flatnonzero(counts[log.ids.codes] > 1)
     if len(rows):
         code = log.ids.codes[rows[0]]

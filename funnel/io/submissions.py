@@ -12,7 +12,7 @@ from funnel.forecasting.submissions import Submissions
 from funnel.io._columns import Sheet, attribute_columns, pick
 from funnel.io._dates import Clock
 from funnel.io._source import open_source
-from funnel.io._texts import Texts, read_texts
+from funnel.io._texts import Texts, named, read_texts
 from funnel.io._values import LEFT_OUT, Style, moved, read_days, read_money, settle_currency
 from funnel.typing import NO_DAY
 
@@ -185,7 +185,7 @@ class _Rows:
                 findings += odd
         settled, odd = settle_currency(names.pop("currency", None), code, money.signs, length)
         findings += odd
-        names.setdefault("kind", Texts(np.zeros(length, dtype=np.int32), (kind,)))
+        names.setdefault("kind", named(np.zeros(length, dtype=np.int32), (kind,)))
         if periods is not None:
             days["start"], days["end"] = _labelled(names["period"], periods)
         elif "last" in days:

@@ -14,7 +14,7 @@ from funnel.io._arrow import arrow
 from funnel.io._dates import Clock
 from funnel.io._sheet import choose
 from funnel.io._source import open_source
-from funnel.io._texts import Texts, read_texts
+from funnel.io._texts import Texts, read_ids, read_texts
 from funnel.io._values import LEFT_OUT, Style, read_days
 from funnel.stages import Funnel, Stage
 from funnel.typing import NO_DAY
@@ -130,7 +130,7 @@ def _stages(sheet: Sheet, fields: Mapping[str, str | None]) -> Texts:
 
 def _mean_ranks(sheet: Sheet, stages: Texts, style: Style) -> FloatArray:
     """(m,): the mean rank of each stage among the stages that a deal enters one after the other."""
-    ids, _ = read_texts(*sheet.column("id"), name="id")
+    ids, _ = read_ids(*sheet.column("id"))
     moments, _ = read_days(*sheet.column("at"), name="at", style=style, action=LEFT_OUT)
     usable = (ids.codes >= 0) & (stages.codes >= 0) & (moments.day != NO_DAY)
     rows = np.flatnonzero(usable)

@@ -14,7 +14,9 @@ from funnel.errors import SchemaMismatchError, ValidationError
 from funnel.kernels import trace
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import factorize, texts
+from funnel.kernels.order import by_code
 from funnel.stages import ForecastCategory
+from funnel.tables._names import Names, to_names
 from funnel.tables.schema import BLANK, CORE, CORE_KIND, DTYPE, Column, Schema, to_column
 from funnel.typing import NO_DAY
 
@@ -35,7 +37,7 @@ class Rows(NamedTuple):
     """Sorted, checked rows of a history."""
 
     schema: Schema
-    ids: StringArray
+    ids: Names
     created: DayArray
     first_entered: DayArray
     deal: IntArray
@@ -132,10 +134,11 @@ def rows(
     schema: Schema | None,
 ) -> Rows:
     """Check, sort and encode the rows of a change log."""
-    ids = as_ids(frame["id"])
+    names, deal = _coded_ids(frame["id"])
+    ids = Names(names.source, deal)
     require_lengths({**frame, "seq": seq}, len(ids))
     require_lengths({k: v for k, v in values.items() if not isinstance(v, str)}, len(ids))
-    stage = funnel.codes(np.asarray(frame["stage"]))
+    stage = funnel.codes(np.asarray(frame["stage"])).astype(np.int16, copy=False)
     at = to_days(np.asarray(frame["at"]))
     created, entered = (
         np.full(len(ids), NO_DAY, dtype=np.int32) if frame[name] is None else to_days(frame[name])
@@ -149,42 +152,66 @@ def rows(
             rows=undated[:100],
             count=len(undated),
             total=len(ids),
-            first=f"{str(ids[undated[0]])!r}, row {undated[0]}",
+            first=f"{ids[undated[0]]!r}, row {undated[0]}",
             remedy="Leave rows without a date out; readers report them as findings.",
         )
     columns, arrays = state_columns(values, len(ids), known, schema)
     table = {"at": at, "created": created, "amount": arrays["amount"]}
     rules.check({**table, "expected_close": arrays["expected_close"]}, ids)
 
-    found, deal = factorize(ids)
-    deals = texts(found)
-    within = np.arange(len(ids)) if seq is None else np.asarray(seq)
-    order = np.lexsort((within, at, deal))
-    deal, at, stage = deal[order].astype(np.int32), at[order], stage[order].astype(np.int16)
+    order = _order(deal, at, seq)
+    if order is not None:
+        deal, at, stage, created, entered = (
+            column[order] for column in (deal, at, stage, created, entered)
+        )
+        arrays = {name: column[order] for name, column in arrays.items()}
     first = np.flatnonzero(trace.first_rows(deal))
-    began = entered[order][first]
+    began = entered[first]
     oldest = np.where(began == NO_DAY, at[first], np.minimum(began, at[first]))
-    born = _one_per_deal(created[order], deal, deals, oldest)
-    rules.check({"stage_entered": began, "at": at[first], "created": born}, deals)
+    born = _one_per_deal(created, deal, names, oldest)
+    rules.check({"stage_entered": began, "at": at[first], "created": born}, names)
     began = np.where((began == NO_DAY) & (born == at[first]), born, began)
     new_schema = schema or Schema(funnel, columns)
     if schema is not None and schema.funnel != funnel:
         msg = f"the schema is of another funnel: {schema.funnel!r}, not {funnel!r}."
         raise SchemaMismatchError(msg)
-    stored = _by_known(new_schema, {k: v[order] for k, v in arrays.items()}, deal, deals)
     return Rows(
         schema=new_schema,
-        ids=frozen(deals),
+        ids=names,
         created=frozen(born),
-        first_entered=frozen(began.astype(np.int32)),
+        first_entered=frozen(began.astype(np.int32, copy=False)),
         deal=frozen(deal),
         at=frozen(at),
         stage=frozen(stage),
-        columns=types.MappingProxyType(stored),
+        columns=types.MappingProxyType(_by_known(new_schema, arrays, deal, names)),
     )
 
 
-def _one_per_deal(created: DayArray, deal: IntArray, ids: StringArray, seen: DayArray) -> DayArray:
+def _coded_ids(values: Any) -> tuple[Names, IntArray]:  # noqa: ANN401 - names or any array-like
+    """Return the deals in their order, and the deal of each row, (r,) int32."""
+    if not isinstance(values, Names) or values.rows is None:
+        found, deal = factorize(as_ids(values))
+        return to_names(texts(found)), deal
+    source, deal = Names(values.source), values.rows.astype(np.int32, copy=False)
+    used = np.zeros(len(source), dtype=np.bool_)
+    used[deal] = True
+    if used.all():
+        return source, deal
+    kept = Names(source.take(used).packed())
+    return kept, (np.cumsum(used, dtype=np.int32) - np.int32(1))[deal]
+
+
+def _order(deal: IntArray, at: DayArray, seq: Any) -> IntArray | None:  # noqa: ANN401 - any array-like
+    """(r,), (r,), (r,) -> (r,): the order by deal, day and `seq`; None where rows are in it."""
+    if seq is not None:
+        return np.lexsort((np.asarray(seq), at, deal))
+    ahead = np.diff(deal)
+    if not (ahead < 0).any() and not ((ahead == 0) & (at[1:] < at[:-1])).any():
+        return None
+    return by_code(deal, before=by_code(at - at.min()))
+
+
+def _one_per_deal(created: DayArray, deal: IntArray, ids: Names, seen: DayArray) -> DayArray:
     """(r,), (r,), (n,), (n,) -> (n,): the creation day of each deal; rows must agree."""
     known = created != NO_DAY
     born = np.full(len(ids), NO_DAY, dtype=np.int32)
@@ -197,7 +224,7 @@ def _one_per_deal(created: DayArray, deal: IntArray, ids: StringArray, seen: Day
             rows=odd[:100],
             count=len(odd),
             total=len(deal),
-            first=f"{str(ids[deal[odd[0]]])!r}, {to_date(int(created[odd[0]]))} and "
+            first=f"{ids[deal[odd[0]]]!r}, {to_date(int(created[odd[0]]))} and "
             f"{to_date(int(born[deal[odd[0]]]))}",
             remedy="Keep the day on which the deal was created.",
         )
@@ -205,7 +232,7 @@ def _one_per_deal(created: DayArray, deal: IntArray, ids: StringArray, seen: Day
 
 
 def _by_known(
-    schema: Schema, arrays: Mapping[str, Array], deal: IntArray, ids: StringArray
+    schema: Schema, arrays: Mapping[str, Array], deal: IntArray, ids: Names
 ) -> dict[str, Array]:
     """Keep ``final`` values on the last row only; check that ``constant`` ones are."""
     first = trace.first_rows(deal)
@@ -226,7 +253,7 @@ def _by_known(
                     rows=odd[:100],
                     count=len(odd),
                     total=len(deal),
-                    first=repr(str(ids[deal[odd[0]]])),
+                    first=repr(ids[deal[odd[0]]]),
                     remedy="Call it 'dated', or correct the rows.",
                 )
         stored[column.name] = frozen(values)

@@ -65,6 +65,9 @@ class Packed(NamedTuple):
 class Names:
     """n texts: some of those in `source`, or all in their order.
 
+    Builders of tables take such a column as it is. Its `rows` are then the codes of different
+    texts, -1 where there is none; those of ids are in their order, and every row has one.
+
     Parameters
     ----------
     source : Packed or (m,) ndarray of str
@@ -75,6 +78,15 @@ class Names:
 
     source: Packed | StringArray
     rows: IntArray | None = None
+
+    @property
+    def shape(self) -> tuple[int]:
+        """The number of names, as arrays tell theirs."""
+        return (len(self),)
+
+    def __getitem__(self, row: int) -> str:
+        """Return one name; the others are not touched."""
+        return str(self.take(slice(row, row + 1)).values[0])
 
     def __len__(self) -> int:
         """Return the number of names."""

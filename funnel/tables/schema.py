@@ -12,12 +12,14 @@ import numpy as np
 from funnel.calendars import to_days
 from funnel.errors import SchemaMismatchError, UnknownColumnError, ValidationError
 from funnel.kernels.labels import factorize, texts
+from funnel.tables._names import Names
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from funnel.stages import Funnel
+    from funnel.typing import IntArray
 
 __all__ = ["Column", "Kind", "Known", "Schema"]
 
@@ -72,16 +74,33 @@ class Column:
 
 
 def encode(
-    values: np.ndarray[Any, Any], categories: Iterable[str] = ()
+    values: np.ndarray[Any, Any] | Names, categories: Iterable[str] = ()
 ) -> tuple[Any, tuple[str, ...]]:
     """(n,) -> (n,) int32 codes and the categories, `categories` first, then new ones sorted."""
-    names, position = factorize(texts(values))
+    if isinstance(values, Names):
+        names, position = _used(values)
+    else:
+        names, position = factorize(texts(values))
     known = {name: code for code, name in enumerate(categories)}
     for name in names:
         if name:
             known.setdefault(name, len(known))
-    lookup = np.array([known.get(name, -1) for name in names], dtype=np.int32)
-    return lookup[position] if names else np.empty(0, dtype=np.int32), tuple(known)
+    lookup = np.array([*(known.get(name, -1) for name in names), -1], dtype=np.int32)
+    return lookup[position], tuple(known)
+
+
+def _used(values: Names) -> tuple[list[str], IntArray]:
+    """Return the texts that occur, sorted, and the place of each row among them, -1 for none."""
+    source = Names(values.source)
+    codes = np.arange(len(source)) if values.rows is None else values.rows
+    used = np.zeros(len(source) + 1, dtype=np.bool_)
+    used[codes] = True
+    rows = np.flatnonzero(used[:-1])
+    names = source.take(rows).values.tolist()
+    order = sorted(range(len(names)), key=names.__getitem__)
+    place = np.full(len(used), -1, dtype=np.int32)
+    place[rows[order]] = np.arange(len(rows))
+    return [names[row] for row in order], place[codes]
 
 
 def infer_kind(values: np.ndarray[Any, Any]) -> Kind:
@@ -91,7 +110,7 @@ def infer_kind(values: np.ndarray[Any, Any]) -> Kind:
     return "date" if values.dtype.kind == "M" else "category"
 
 
-def _fixed_category(column: Column, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _fixed_category(column: Column, values: np.ndarray[Any, Any] | Names) -> np.ndarray[Any, Any]:
     """Encode values with the categories of a given column; new ones are an error."""
     codes, categories = encode(values, column.categories)
     fresh = categories[len(column.categories) :]
@@ -112,6 +131,8 @@ def to_column(
     given: Column | None,
 ) -> tuple[Column, np.ndarray[Any, Any]]:
     """Store values in the form of their kind; `given` fixes kind and categories."""
+    if isinstance(values, Names):
+        return _coded(name, values, known, given)
     array = np.asarray(values)
     kind = given.kind if given is not None else CORE_KIND.get(name) or infer_kind(array)
     if kind == "date":
@@ -124,10 +145,17 @@ def to_column(
                 name, "must be numbers", str(array.dtype), "Convert it to float; unknown is NaN."
             ) from error
         return given or Column(name, kind, known=known), numbers
+    return _coded(name, array, known, given)
+
+
+def _coded(
+    name: str, values: np.ndarray[Any, Any] | Names, known: Known, given: Column | None
+) -> tuple[Column, np.ndarray[Any, Any]]:
+    """Store names as codes."""
     if given is not None:
-        return given, _fixed_category(given, array)
-    codes, categories = encode(array)
-    return Column(name, kind, known=known, categories=categories), codes
+        return given, _fixed_category(given, values)
+    codes, categories = encode(values)
+    return Column(name, "category", known=known, categories=categories), codes
 
 
 CORE_KIND: Mapping[str, Kind] = {
