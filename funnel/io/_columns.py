@@ -113,7 +113,7 @@ def pick(
     """
     positions, findings = places(source, wanted, offered or {})
     distinct = list(dict.fromkeys(positions.values()))
-    table = source.load(distinct)
+    table, odd = source.load(distinct)
     if not table.num_rows:
         msg = f"{source.name} has a header and no rows."
         raise ReadError(msg)
@@ -122,7 +122,7 @@ def pick(
         name: plain(table.column(distinct.index(position)), headers_of[name])
         for name, position in positions.items()
     }
-    return Sheet(source.name, table.num_rows, columns, headers_of, findings)
+    return Sheet(source.name, table.num_rows, columns, headers_of, odd + findings)
 
 
 def _find(source: Source, header: str) -> tuple[int, bool]:

@@ -1,8 +1,9 @@
 """Text files: what they are made of, their header, and their columns as texts.
 
-A file is looked through once before it is parsed, so that binary data, endless lines and other
-encodings are refused or found in bounded memory; the parser then reads every column as text, so
-that nothing is turned into something else unseen.
+The parser reads every column as text, so that nothing is turned into something else unseen. A file
+whose first block looks so is taken for UTF-8 without line ends in quotation marks, and the parser
+stops where that is wrong. Then, and where the first block tells otherwise, the file is looked
+through: binary data, endless lines and other encodings are refused or found in bounded memory.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 22
 """Bytes looked at and parsed at a time; no line may be longer."""
+
+SMALL = 1 << 20
+"""Bytes parsed at a time where lines are of the usual length: these stay in the cache."""
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -64,6 +68,8 @@ class TextFile:
         Whether lines end within quotation marks.
     content : bytes or None
         The unpacked content of a compressed file; None where the file can be read as it is.
+    sure : bool
+        Whether all of it was looked through, and not only its first block.
     """
 
     path: Path
@@ -72,6 +78,7 @@ class TextFile:
     encoding: str
     wrapped: bool
     content: bytes | None
+    sure: bool = True
 
 
 def _blocks(path: Path, name: str) -> Iterator[bytes]:
@@ -89,6 +96,18 @@ def _blocks(path: Path, name: str) -> Iterator[bytes]:
 
 
 def open_text(path: Path, name: str, encoding: str | None) -> TextFile:
+    """Open a text file by its first block where that is plain UTF-8, else look it through."""
+    with path.open("rb") as raw:
+        head = raw.read(BLOCK)
+    plain = encoding is None and head.strip() and not head.startswith(_GZIP) and b"\0" not in head
+    if plain and (b"\n" in head or len(head) < BLOCK):
+        _refuse_binary(head, name, explicit=False)
+        if _is_utf8(codecs.getincrementaldecoder("utf-8")(), head):
+            return TextFile(path, name, head, "utf8", wrapped=False, content=None, sure=False)
+    return looked_through(path, name, encoding)
+
+
+def looked_through(path: Path, name: str, encoding: str | None) -> TextFile:
     """Look a text file through: refuse what is no table, find encoding and quotation marks."""
     with path.open("rb") as raw:
         packed = raw.read(2) == _GZIP
@@ -211,15 +230,25 @@ def header(file: TextFile, delimiter: str | None) -> tuple[tuple[str, ...], str]
     return tuple(cell.strip() for cell in found[best]), best
 
 
-def read_columns(file: TextFile, positions: tuple[int, ...], width: int, delimiter: str) -> Arrow:
-    """Return some columns as texts, named by their position in the header."""
+def read_columns(
+    file: TextFile, positions: tuple[int, ...], width: int, delimiter: str
+) -> tuple[Arrow, TextFile]:
+    """Return some columns as texts, named by their position in the header, and what the file is."""
     pa = arrow()
+    if not file.sure:
+        try:
+            return _parse(file, positions, width, delimiter, block=SMALL), file
+        except (pa.ArrowInvalid, UnicodeError):
+            file = looked_through(file.path, file.name, None)
     try:
-        return _parse(file, positions, width, delimiter)
+        return _parse(file, positions, width, delimiter, block=BLOCK), file
     except (pa.ArrowInvalid, UnicodeError) as error:
         if _RAGGED.search(str(error)):  # rows are numbered only where one thread reads them
             try:
-                return _parse(file, positions, width, delimiter, threads=False)
+                return (
+                    _parse(file, positions, width, delimiter, block=BLOCK, threads=False),
+                    file,
+                )
             except pa.ArrowInvalid as numbered:
                 raise _explained(file, numbered, width) from numbered
         raise _explained(file, error, width) from error
@@ -233,7 +262,7 @@ def stream_columns(
     import pyarrow.csv as pv  # noqa: PLC0415 - an extra
 
     try:
-        content, options = _how(file, positions, width, delimiter, threads=False)
+        content, options = _how(file, positions, width, delimiter, block=BLOCK, threads=False)
         for batch in pv.open_csv(content, **options):
             yield pa.table(batch)
     except (pa.ArrowInvalid, UnicodeError) as error:
@@ -246,17 +275,24 @@ def _parse(
     width: int,
     delimiter: str,
     *,
+    block: int,
     threads: bool = True,
 ) -> Arrow:
     """Parse some columns as texts."""
     import pyarrow.csv as pv  # noqa: PLC0415 - an extra
 
-    content, options = _how(file, positions, width, delimiter, threads=threads)
+    content, options = _how(file, positions, width, delimiter, block=block, threads=threads)
     return pv.read_csv(content, **options)
 
 
 def _how(
-    file: TextFile, positions: tuple[int, ...], width: int, delimiter: str, *, threads: bool
+    file: TextFile,
+    positions: tuple[int, ...],
+    width: int,
+    delimiter: str,
+    *,
+    block: int,
+    threads: bool,
 ) -> tuple[Arrow, dict[str, Arrow]]:
     """Return what pyarrow is to read, and how."""
     pa = arrow()
@@ -267,7 +303,7 @@ def _how(
     return content, {
         "read_options": pv.ReadOptions(
             use_threads=threads,
-            block_size=BLOCK,
+            block_size=block,
             column_names=[str(position) for position in range(width)],
             skip_rows_after_names=1,
             encoding=file.encoding,

@@ -101,7 +101,7 @@ class Log:
 
     def names(self, rows: IntArray) -> list[str]:
         """Return the deals of some rows, for findings."""
-        return [str(name) for name in self.ids.take(rows).values()]
+        return list(self.ids.distinct.take(self.ids.codes[rows]).values.tolist())
 
 
 def stage_codes(texts: Texts, funnel: Funnel, rows: IntArray) -> IntArray:
@@ -166,16 +166,16 @@ def in_order(log: Log) -> Log:
     if log.seq is not None:
         return log.take(np.lexsort((log.seq, moment, deal)))
     order = by_code(deal)
-    step = np.diff(moment[order].astype(np.int64))[np.diff(deal[order]) == 0]
-    if not (step < 0).any():
+    ranked, same = moment[order], np.diff(deal[order]) == 0
+    if not (same & (ranked[1:] < ranked[:-1])).any():
         return log.take(order)
     place = np.arange(len(log))
-    if not (step > 0).any() and (step == 0).any():
+    if not (same & (ranked[1:] > ranked[:-1])).any() and (same & (ranked[1:] == ranked[:-1])).any():
         # Changes of one moment are told apart by their place alone, and all else runs backwards.
         action = "changes of one moment read from the last row to the first"
         findings = log.findings.add("at", "newest-first", action, [-1], [""])
-        log, place = attrs.evolve(log, findings=findings), -place
-    return log.take(np.lexsort((place, moment, deal)))
+        log, place = attrs.evolve(log, findings=findings), place[::-1]
+    return log.take(by_code(deal, before=place[np.argsort(moment[place], kind="stable")]))
 
 
 def one_creation(log: Log) -> Log:
@@ -201,6 +201,8 @@ def _deals(log: Log) -> tuple[IntArray, IntArray]:
 
 def consistent(log: Log) -> Log:
     """Settle dates that contradict one another; rows are in order."""
+    if not ((log.created != NO_DAY) | (log.entered != NO_DAY)).any():
+        return log
     log = one_creation(log)
     starts, deal = _deals(log)
     began = log.day[starts][deal]
@@ -230,18 +232,18 @@ def distinct(log: Log) -> Log:
     """Leave out rows that repeat the row before them in every column, and report them."""
     if len(log) < 2:
         return log
-    parts: list[Any] = [log.ids.codes, log.stage, log.day, log.created, log.entered]
+    parts: list[Any] = [log.day, log.ids.codes, log.stage, log.created, log.entered]
     parts += [part for part in (log.time, log.seq) if part is not None]
     parts += [part.codes if isinstance(part, Texts) else part for part in log.values.values()]
-    same = np.ones(len(log) - 1, dtype=np.bool_)
-    for part in parts:
-        equal: BoolArray = part[1:] == part[:-1]
+    rows = np.flatnonzero(parts[0][1:] == parts[0][:-1]) + 1
+    for part in parts[1:]:
+        one, two = part[rows], part[rows - 1]
+        equal: BoolArray = one == two
         if part.dtype.kind == "f":
-            equal = equal | (np.isnan(part[1:]) & np.isnan(part[:-1]))
-        same &= equal
-    rows = np.flatnonzero(same) + 1
+            equal |= np.isnan(one) & np.isnan(two)
+        rows = rows[equal]
     log = log.note("id", "duplicate-row", LEFT_OUT, rows, log.names(rows))
-    return log.take(np.flatnonzero(np.concatenate(([True], ~same)))) if len(rows) else log
+    return log.take(np.delete(np.arange(len(log)), rows)) if len(rows) else log
 
 
 def to_history(

@@ -32,25 +32,31 @@ class Source:
     columns : tuple of str
         Names of its columns.
     load : callable
-        Positions of columns to a table of pyarrow with these columns in this order.
+        Positions of columns to a table of pyarrow with these columns in this order, and what was
+        found in reading them.
     findings : Findings
         What had to be found out to open it.
     stream : callable, optional
-        As `load`, but it yields tables of some rows each, in their order; files have it.
+        Positions of columns to tables of some rows each, in their order; files have it.
     """
 
     name: str
     columns: tuple[str, ...]
-    load: Callable[[Sequence[int]], Arrow]
+    load: Callable[[Sequence[int]], tuple[Arrow, Findings]]
     findings: Findings = attrs.field(factory=Findings.empty)
     stream: Callable[[Sequence[int]], Iterator[Arrow]] | None = None
 
 
-def open_source(source: object, *, encoding: str | None, delimiter: str | None) -> Source:
-    """Open a path or a dataframe, and demand that it has columns with names of their own."""
+def open_source(
+    source: object, *, encoding: str | None, delimiter: str | None, whole: bool = False
+) -> Source:
+    """Open a path or a dataframe, and demand that it has columns with names of their own.
+
+    With `whole`, a text file is looked through to its end, as `Source.stream` needs it.
+    """
     arrow()
     if isinstance(source, str | os.PathLike):
-        opened = _open_path(Path(source), encoding, delimiter)
+        opened = _open_path(Path(source), encoding, delimiter, whole=whole)
     else:
         opened = _open_frame(source)
     _demand_unique(opened.name, opened.columns)
@@ -69,7 +75,7 @@ def _demand_unique(name: str, columns: Iterable[str]) -> None:
         raise ReadError(msg)
 
 
-def _open_path(path: Path, encoding: str | None, delimiter: str | None) -> Source:
+def _open_path(path: Path, encoding: str | None, delimiter: str | None, *, whole: bool) -> Source:
     """Open a file by what it holds."""
     name = repr(path.name or str(path))
     try:
@@ -77,7 +83,7 @@ def _open_path(path: Path, encoding: str | None, delimiter: str | None) -> Sourc
             magic = stream.read(4)
         if magic == _PARQUET or path.suffix.lower() in _PARQUET_NAMES:
             return _open_parquet(path, name)
-        return _open_csv(path, name, encoding, delimiter)
+        return _open_csv(path, name, encoding, delimiter, whole=whole)
     except FileNotFoundError as error:
         raise ReadError(_not_there(path)) from error
     except IsADirectoryError as error:
@@ -104,23 +110,30 @@ def _not_there(path: Path) -> str:
     return f"there is no file {path.name!r} in {str(folder)!r}. {hint}".rstrip()
 
 
-def _open_csv(path: Path, name: str, encoding: str | None, delimiter: str | None) -> Source:
+def _open_csv(
+    path: Path, name: str, encoding: str | None, delimiter: str | None, *, whole: bool
+) -> Source:
     """Open a text file."""
-    file = _csv.open_text(path, name, encoding)
+    file = (_csv.looked_through if whole else _csv.open_text)(path, name, encoding)
     columns, between = _csv.header(file, delimiter)
 
-    def load(positions: Sequence[int]) -> Arrow:
+    def told(found: _csv.TextFile) -> Findings:
+        """Say that a file is in another encoding."""
+        if encoding is not None or found.encoding == "utf8":
+            return Findings.empty()
+        action = f"read as {found.encoding}"
+        return Findings.empty().add("file", "not-utf-8", action, [-1], [path.name])
+
+    def load(positions: Sequence[int]) -> tuple[Arrow, Findings]:
         """Parse some columns."""
-        return _csv.read_columns(file, tuple(positions), len(columns), between)
+        table, read = _csv.read_columns(file, tuple(positions), len(columns), between)
+        return table, Findings.empty() if read is file else told(read)
 
     def stream(positions: Sequence[int]) -> Iterator[Arrow]:
         """Parse some columns, block by block."""
         return _csv.stream_columns(file, tuple(positions), len(columns), between)
 
-    findings = Findings.empty()
-    if encoding is None and file.encoding != "utf8":
-        findings = findings.add("file", "not-utf-8", f"read as {file.encoding}", [-1], [path.name])
-    return Source(name, columns, load, findings, stream)
+    return Source(name, columns, load, told(file), stream)
 
 
 def _open_parquet(path: Path, name: str) -> Source:
@@ -138,13 +151,13 @@ def _open_parquet(path: Path, name: str) -> Source:
         raise explained(error) from error
     columns = tuple(file.schema_arrow.names)
 
-    def load(positions: Sequence[int]) -> Arrow:
+    def load(positions: Sequence[int]) -> tuple[Arrow, Findings]:
         """Read some columns."""
         try:
             table = file.read(columns=[columns[position] for position in positions])
         except (pa.ArrowException, OSError) as error:
             raise explained(error) from error
-        return table.select([columns[position] for position in positions])
+        return table.select([columns[position] for position in positions]), Findings.empty()
 
     def stream(positions: Sequence[int]) -> Iterator[Arrow]:
         """Read some columns, batch by batch."""
@@ -177,12 +190,12 @@ def _open_frame(source: object) -> Source:
         msg = f"the {kind} must name every column once: {' '.join(str(error).split()):.200}"
         raise ReadError(msg) from error
 
-    def load(positions: Sequence[int]) -> Arrow:
+    def load(positions: Sequence[int]) -> tuple[Arrow, Findings]:
         """Fetch some columns."""
         part = frame.select([columns[position] for position in positions])
         eager = part.collect() if isinstance(part, nw.LazyFrame) else part
         try:
-            return eager.to_arrow()
+            return eager.to_arrow(), Findings.empty()
         except pa.ArrowException as error:
             msg = (
                 f"the {kind} must have columns of one type each: {error.args[-1]}. "

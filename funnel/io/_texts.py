@@ -42,8 +42,9 @@ class Texts(NamedTuple):
 
     def take(self, rows: IntArray) -> Texts:
         """Return some rows; -1 takes nothing and gives no name."""
-        codes = np.append(self.codes, np.int32(-1))[rows]
-        return self._replace(codes=codes)
+        some = len(self.codes) and rows.min(initial=0) >= 0
+        codes = self.codes if some else np.append(self.codes, np.int32(-1))
+        return self._replace(codes=codes[rows])
 
 
 def named(codes: IntArray, names: Sequence[str]) -> Texts:

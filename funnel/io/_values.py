@@ -85,6 +85,8 @@ def take(values: Values, rows: IntArray) -> Values:
     """Return some rows; -1 gives what is not known."""
     if isinstance(values, Texts):
         return values.take(rows)
+    if len(values) and rows.min(initial=0) >= 0:
+        return cast("Values", values[rows])
     missing = np.nan if values.dtype.kind == "f" else NO_DAY
     found: Any = np.append(values, values.dtype.type(missing))[rows]
     return cast("Values", found)

@@ -21,6 +21,8 @@ from funnel.io._sheet import all_kinds, choose, optional_days, state_values
 from funnel.io._source import open_source
 from funnel.io._texts import Texts, read_ids, read_texts
 from funnel.io._values import LEFT_OUT, UNKNOWN, Style, read_money, settle_currency
+from funnel.kernels.labels import texts
+from funnel.kernels.order import by_code
 from funnel.rules import violations
 from funnel.stages import Outcome
 from funnel.typing import NO_DAY
@@ -309,7 +311,8 @@ def _settled(log: Log, is_open: BoolArray) -> Log:
 
 
 def _rows(log: Log, funnel: Funnel, entry: int, until: int | None) -> Log:
-    """Make the states of each deal: as it was created, and where it has come to."""
+    """Make the states of each deal, in order: as it was created, and where it has come to."""
+    log = log.take(by_code(log.ids.codes))
     is_open = funnel.outcomes[log.stage] == Outcome.OPEN
     created, closed = log.created, _days(log, "closed")
     days = np.concatenate((created, closed, log.entered, [NO_DAY if until is None else until]))
@@ -318,21 +321,21 @@ def _rows(log: Log, funnel: Funnel, entry: int, until: int | None) -> Log:
     unknown = is_open & (log.stage != entry) & (arrived == NO_DAY)
     rows = np.flatnonzero(unknown)
     action = f"taken as reached on {to_date(last)}, the last day observed"
-    stages = [funnel.ids[code] for code in log.stage[rows].tolist()]
+    stages = texts(funnel.ids)[log.stage[rows]]
     log = log.note("stage", "stage-day-unknown", action, rows, stages)
     arrived = np.where(unknown, np.maximum(last, created), arrived)
     second = ~is_open | (log.stage != entry) | (created == NO_DAY)
     # A deal that entered its stage on the day of its creation was created in it.
     first = (created != NO_DAY) & ~(second & is_open & (arrived == created))
-    place = np.concatenate((np.flatnonzero(first), np.flatnonzero(second)))
-    later = np.repeat([False, True], [int(first.sum()), int(second.sum())])
+    place, step = np.nonzero(np.stack((first, second), axis=1))
+    later = step == 1
     states = log.take(place)
     values = {name: column for name, column in states.values.items() if name != "closed"}
     if "booked_amount" in values:
         won = later & (states.stage == funnel.won_code)
         booked, amount = (np.asarray(values.pop(name)) for name in ("booked_amount", "amount"))
         values["amount"] = np.where(won, booked, amount)
-    states = attrs.evolve(
+    return attrs.evolve(
         states,
         stage=np.where(later, states.stage, entry).astype(np.int16),
         day=np.where(later, arrived[place], created[place]).astype(np.int32),
@@ -340,7 +343,6 @@ def _rows(log: Log, funnel: Funnel, entry: int, until: int | None) -> Log:
         entered=np.full(len(place), NO_DAY, dtype=np.int32),
         values=values,
     )
-    return _log.in_order(states)
 
 
 def _known(

@@ -320,7 +320,7 @@ def _distributed(
         )
 
     options = {"encoding": how["encoding"], "delimiter": how["delimiter"]}
-    sources = [open_source(path, **options) for path in paths]
+    sources = [open_source(path, **options, whole=True) for path in paths]
     written, findings = distribute(sources, wanted, count, folder)
     again = {**how, "encoding": None, "delimiter": None}
     parts = (FilePart(path.name, str(path), again, numbered=True) for path in written)

@@ -11,7 +11,7 @@ import pytest
 from funnel.errors import ReadError, ValidationError
 from funnel.io._amounts import read_amounts
 from funnel.io._arrow import plain
-from funnel.io._texts import Texts
+from funnel.io._texts import named
 from funnel.io._values import settle_currency
 
 
@@ -172,7 +172,7 @@ def settle(values, column=None, code=None):
     if column is not None:
         names = tuple(dict.fromkeys(name for name in column if name))
         codes = np.array([names.index(name) if name else -1 for name in column], dtype=np.int32)
-        given = Texts(codes, names)
+        given = named(codes, names)
     currency, findings = settle_currency(given, code, found.signs, len(values))
     rows = None if currency is None else currency.values().tolist()
     return rows, [(f.row, f.column, f.rule, f.value, f.action) for f in findings]

@@ -107,8 +107,8 @@ def test_wrapped_lines_are_noticed_across_blocks(tmp_path, monkeypatch, block):
         path = write(tmp_path, "a,b\n" + "".join(content))
         with monkeypatch.context() as patch:
             patch.setattr(_csv, "BLOCK", block)
-            assert wrapped is _csv.open_text(path, "'x'", None).wrapped
-        table = open_source(path, encoding=None, delimiter=None).load((0, 1))
+            assert wrapped is _csv.looked_through(path, "'x'", None).wrapped
+        table, _ = open_source(path, encoding=None, delimiter=None).load((0, 1))
         assert len(content) == table.num_rows
 
 
@@ -116,7 +116,7 @@ def test_a_quotation_mark_may_span_blocks_without_any(tmp_path, monkeypatch):
     """An open quotation mark is carried through blocks that hold none."""
     path = write(tmp_path, 'a,b\n1,"' + "x" * 40 + "\n" + "y" * 40 + '"\n')
     monkeypatch.setattr(_csv, "BLOCK", 64)
-    assert _csv.open_text(path, "'x'", None).wrapped
+    assert _csv.looked_through(path, "'x'", None).wrapped
 
 
 def test_parquet_by_content(tmp_path):
@@ -429,10 +429,10 @@ def test_encoding_across_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(_csv, "BLOCK", 32)
     before = b"a,b\n" + b"x" * 20 + b"\n" + b"y" * 6  # 31 bytes: the next letter lies across
     whole = before + "é".encode() + b"\n"
-    assert "utf8" == _csv.open_text(write(tmp_path, whole), "'x'", None).encoding
+    assert "utf8" == _csv.looked_through(write(tmp_path, whole), "'x'", None).encoding
     broken = before + "é".encode()[:1] + b"\n" + b"y" * 20 + b"\n"
     with pytest.raises(ReadError, match="neither in UTF-8"):
-        _csv.open_text(write(tmp_path, broken), "'x'", None)
+        _csv.looked_through(write(tmp_path, broken), "'x'", None)
 
 
 def test_truncated_gzip(tmp_path):
