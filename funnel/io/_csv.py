@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 BLOCK = 1 << 22
 """Bytes looked at and parsed at a time; no line may be longer."""
 
+HEADER = 1 << 16
+"""Bytes in which the header line ends, if it is not longer than any that was ever seen."""
+
 SMALL = 1 << 20
 """Bytes parsed at a time where lines are of the usual length: these stay in the cache."""
 
@@ -211,7 +214,8 @@ def _guess(block: bytes, name: str) -> str:
 def header(file: TextFile, delimiter: str | None) -> tuple[tuple[str, ...], str]:
     """Return the names of the columns, and the delimiter: the one that makes most columns."""
     decoder = codecs.getincrementaldecoder(file.encoding)(errors="replace")
-    text = decoder.decode(file.head).removeprefix("\ufeff")
+    head = file.head[:HEADER] if b"\n" in file.head[:HEADER] else file.head
+    text = decoder.decode(head).removeprefix("\ufeff")
     if delimiter is not None and len(delimiter) != 1:
         msg = f"delimiter must be one character, got {delimiter!r}."
         raise ReadError(msg)

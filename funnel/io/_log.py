@@ -19,7 +19,6 @@ from funnel.kernels import trace
 from funnel.kernels.order import by_code
 from funnel.rules import violations
 from funnel.tables import Findings, History
-from funnel.tables._names import Names
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -165,7 +164,7 @@ def in_order(log: Log) -> Log:
     deal, moment = log.ids.codes, log.day if log.time is None else log.time
     if log.seq is not None:
         return log.take(np.lexsort((log.seq, moment, deal)))
-    order = by_code(deal)
+    order = by_code(deal) if log.ids.order is None else log.ids.order
     ranked, same = moment[order], np.diff(deal[order]) == 0
     if not (same & (ranked[1:] < ranked[:-1])).any():
         return log.take(order)
@@ -268,7 +267,7 @@ def to_history(
     columns = {name: _column(name, values) for name, values in log.values.items()}
     return History.from_columns(
         funnel=funnel,
-        id=Names(log.ids.distinct.source, log.ids.codes),
+        id=log.ids,
         stage=log.stage,
         at=log.day,
         created=log.created,
@@ -283,10 +282,8 @@ def to_history(
     )
 
 
-def _column(name: str, values: Values) -> np.ndarray[Any, Any] | Names:
+def _column(name: str, values: Values) -> Values:
     """Return a column as `History.from_columns` takes it."""
-    if isinstance(values, Texts):
-        return Names(values.distinct.source, values.codes)
-    if values.dtype.kind == "f" or name == "expected_close":
+    if isinstance(values, Texts) or values.dtype.kind == "f" or name == "expected_close":
         return values
     return to_dates(values.astype(np.int32))

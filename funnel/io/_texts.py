@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from funnel.io._arrow import Arrow, arrow, encode, mask, raw, to_text
 from funnel.kernels import order
 from funnel.kernels.labels import texts
 from funnel.tables import Findings
-from funnel.tables._names import Names, Packed
+from funnel.tables._names import Coded, Names, Packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,11 +25,10 @@ BLANKS = (
 """What people write where a number or a date is not known; compared without case."""
 
 
-class Texts(NamedTuple):
+class Texts(Coded):
     """Names by code: ``distinct`` in the places ``codes``, and -1 where there is none."""
 
-    codes: IntArray
-    distinct: Names
+    __slots__ = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -44,7 +43,7 @@ class Texts(NamedTuple):
         """Return some rows; -1 takes nothing and gives no name."""
         some = len(self.codes) and rows.min(initial=0) >= 0
         codes = self.codes if some else np.append(self.codes, np.int32(-1))
-        return self._replace(codes=codes[rows])
+        return Texts(codes[rows], self.distinct)
 
 
 def named(codes: IntArray, names: Sequence[str]) -> Texts:
@@ -84,19 +83,24 @@ def _trimmed(codes: IntArray, distinct: Arrow, header: str, *, name: str) -> tup
 def read_ids(column: Arrow, header: str) -> tuple[Texts, Findings]:
     """Read a column of ids; their codes are their ranks, and -1 where there is none."""
     text = to_text(column).fill_null("")
-    data, bounds = raw(text)
-    found = None if (data[bounds[0] : bounds[-1]] == 0).any() else order.by_text(data, bounds)
+    packed = Packed(*raw(text))
+    used = packed.data[packed.bounds[0] : packed.bounds[-1]]
+    found = order.by_text(*packed) if used.all() else None
     if found is None:
         ids, findings = read_texts(column, header, name="id")
         return _ranked(ids), findings
     rows, fresh = found
     codes = np.empty(len(rows), dtype=np.int32)
     codes[rows] = np.cumsum(fresh, dtype=np.int32) - 1
-    distinct = text.take(arrow().array(rows[fresh]))
-    if len(distinct) and not distinct[0].as_py():
-        codes, distinct = codes - np.int32(1), distinct.slice(1)
-    ids, findings = _trimmed(codes, distinct, header, name="id")
-    return (_ranked(ids) if findings else ids), findings
+    first = rows[fresh]
+    begin, end = packed.bounds[first], packed.bounds[first + 1]
+    if len(first) and begin[0] < end[0]:
+        # Letters of ASCII and digits at both ends of all: nothing is to be cut.
+        edges = used[np.concatenate((begin, end - 1)) - packed.bounds[0]]
+        if ((edges > ord(" ")) & (edges < 0x7F)).all():
+            return Texts(codes, Names(packed, first), rows), Findings.empty()
+    ids, findings = _trimmed(codes, text.take(arrow().array(first)), header, name="id")
+    return _ranked(ids), findings
 
 
 def _ranked(ids: Texts) -> Texts:

@@ -312,7 +312,6 @@ def _settled(log: Log, is_open: BoolArray) -> Log:
 
 def _rows(log: Log, funnel: Funnel, entry: int, until: int | None) -> Log:
     """Make the states of each deal, in order: as it was created, and where it has come to."""
-    log = log.take(by_code(log.ids.codes))
     is_open = funnel.outcomes[log.stage] == Outcome.OPEN
     created, closed = log.created, _days(log, "closed")
     days = np.concatenate((created, closed, log.entered, [NO_DAY if until is None else until]))
@@ -327,7 +326,9 @@ def _rows(log: Log, funnel: Funnel, entry: int, until: int | None) -> Log:
     second = ~is_open | (log.stage != entry) | (created == NO_DAY)
     # A deal that entered its stage on the day of its creation was created in it.
     first = (created != NO_DAY) & ~(second & is_open & (arrived == created))
-    place, step = np.nonzero(np.stack((first, second), axis=1))
+    order = by_code(log.ids.codes) if log.ids.order is None else log.ids.order
+    place, step = np.nonzero(np.stack((first[order], second[order]), axis=1))
+    place = order[place]
     later = step == 1
     states = log.take(place)
     values = {name: column for name, column in states.values.items() if name != "closed"}

@@ -43,33 +43,45 @@ def by_text(data: np.ndarray[Any, Any], bounds: IntArray) -> tuple[IntArray, Boo
 
     None where texts differ in more bits than can be sorted faster than hashed.
     """
+    keys = _keys(data, bounds)
+    if keys is None:
+        return None
+    length = len(bounds) - 1
+    order: IntArray | None = None
+    for key, bits in reversed(keys):
+        order = _by_digits(key, bits, order, length)
+    order = np.arange(length) if order is None else order
+    fresh = np.zeros(length, dtype=np.bool_)
+    fresh[:1] = True
+    for key, _ in keys:
+        ranked = key[order]
+        fresh[1:] |= ranked[1:] != ranked[:-1]
+    return order, fresh
+
+
+def _keys(data: np.ndarray[Any, Any], bounds: IntArray) -> list[tuple[Words, int]] | None:
+    """Return the bits in which n texts differ, the first ones first, as whole numbers (n,)."""
     starts, lengths = bounds[:-1], np.diff(bounds)
-    count = -(-int(lengths.max(initial=0)) // WORD)
+    longest, shortest = int(lengths.max(initial=0)), 0 if not len(lengths) else int(lengths.min())
+    count = -(-longest // WORD)
     if count > MOST_WORDS:
         return None
-    padded = np.concatenate((data, np.zeros(WORD * max(count, 1), dtype=np.uint8)))
+    padded = np.concatenate((data, np.zeros(WORD * count + WORD, dtype=np.uint8)))
     view = np.ndarray(len(padded) - WORD + 1, dtype="<u8", buffer=padded, strides=(1,))
-    short = int(lengths.min(initial=0))
-    words = []
-    for word in range(count):
-        begin = WORD * word
-        loaded = view[starts + begin].byteswap()
-        if begin + WORD > short:
-            loaded &= _KEPT[np.clip(lengths - begin, 0, WORD)]
-        words.append(_squeezed(loaded))
-    if sum(bits for _, bits in words) > MOST_BITS:
-        return None
-    order: IntArray | None = None
-    for key, bits in reversed(words):
-        order = _by_digits(key, bits, order, len(starts))
-    order = np.arange(len(starts)) if order is None else order
-    fresh = np.zeros(len(starts), dtype=np.bool_)
-    fresh[:1] = True
-    for key, bits in words:
-        if bits:
-            ranked = key[order]
-            fresh[1:] |= ranked[1:] != ranked[:-1]
-    return order, fresh
+    keys: list[tuple[Words, int]] = []
+    for begin in range(0, WORD * count, WORD):
+        word = view[starts + begin].byteswap()
+        if longest == shortest:
+            word &= _KEPT[min(longest - begin, WORD)]
+        elif begin + WORD > shortest:
+            word &= _KEPT[np.clip(lengths - begin, 0, WORD)]
+        key, bits = _squeezed(word)
+        if keys and keys[-1][1] + bits <= 64:
+            before, already = keys[-1]
+            keys[-1] = (before << np.uint64(bits)) | key, already + bits
+        else:
+            keys.append((key, bits))
+    return keys if sum(bits for _, bits in keys) <= MOST_BITS else None
 
 
 _KEPT = np.array([(1 << 64) - (1 << (64 - 8 * kept)) for kept in range(WORD + 1)], dtype=np.uint64)
@@ -87,8 +99,10 @@ def _squeezed(words: Words) -> tuple[Words, int]:
     while differ >> at:
         at += ((differ >> at) & -(differ >> at)).bit_length() - 1
         run = (~(differ >> at) & ((differ >> at) + 1)).bit_length() - 1
-        part = (words >> np.uint64(at)) & np.uint64((1 << run) - 1)
-        squeezed |= part << np.uint64(bits)
+        part = words >> np.uint64(at)
+        part &= np.uint64((1 << run) - 1)
+        part <<= np.uint64(bits)
+        squeezed |= part
         bits, at = bits + run, at + run
     return squeezed, bits
 

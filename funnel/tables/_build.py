@@ -16,7 +16,7 @@ from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import factorize, texts
 from funnel.kernels.order import by_code
 from funnel.stages import ForecastCategory
-from funnel.tables._names import Names, to_names
+from funnel.tables._names import Coded, Names, to_names
 from funnel.tables.schema import BLANK, CORE, CORE_KIND, DTYPE, Column, Schema, to_column
 from funnel.typing import NO_DAY
 
@@ -134,14 +134,14 @@ def rows(
     schema: Schema | None,
 ) -> Rows:
     """Check, sort and encode the rows of a change log."""
-    names, deal = _coded_ids(frame["id"])
-    ids = Names(names.source, deal)
-    require_lengths({**frame, "seq": seq}, len(ids))
-    require_lengths({k: v for k, v in values.items() if not isinstance(v, str)}, len(ids))
+    ids = _coded_ids(frame["id"])
+    names, deal = ids.distinct, ids.codes
+    require_lengths({**frame, "seq": seq}, len(deal))
+    require_lengths({k: v for k, v in values.items() if not isinstance(v, str)}, len(deal))
     stage = funnel.codes(np.asarray(frame["stage"])).astype(np.int16, copy=False)
     at = to_days(np.asarray(frame["at"]))
     created, entered = (
-        np.full(len(ids), NO_DAY, dtype=np.int32) if frame[name] is None else to_days(frame[name])
+        np.full(len(deal), NO_DAY, dtype=np.int32) if frame[name] is None else to_days(frame[name])
         for name in ("created", "stage_entered")
     )
     undated = np.flatnonzero(at == NO_DAY)
@@ -151,13 +151,13 @@ def rows(
             "must be a date in every row",
             rows=undated[:100],
             count=len(undated),
-            total=len(ids),
-            first=f"{ids[undated[0]]!r}, row {undated[0]}",
+            total=len(deal),
+            first=f"{names[deal[undated[0]]]!r}, row {undated[0]}",
             remedy="Leave rows without a date out; readers report them as findings.",
         )
-    columns, arrays = state_columns(values, len(ids), known, schema)
+    columns, arrays = state_columns(values, len(deal), known, schema)
     table = {"at": at, "created": created, "amount": arrays["amount"]}
-    rules.check({**table, "expected_close": arrays["expected_close"]}, ids)
+    rules.check({**table, "expected_close": arrays["expected_close"]}, names.take(deal))
 
     order = _order(deal, at, seq)
     if order is not None:
@@ -187,18 +187,17 @@ def rows(
     )
 
 
-def _coded_ids(values: Any) -> tuple[Names, IntArray]:  # noqa: ANN401 - names or any array-like
-    """Return the deals in their order, and the deal of each row, (r,) int32."""
-    if not isinstance(values, Names) or values.rows is None:
+def _coded_ids(values: Any) -> Coded:  # noqa: ANN401 - coded or any array-like
+    """Return the deal of each row by code, and the names of those that occur in their order."""
+    if not isinstance(values, Coded):
         found, deal = factorize(as_ids(values))
-        return to_names(texts(found)), deal
-    source, deal = Names(values.source), values.rows.astype(np.int32, copy=False)
-    used = np.zeros(len(source), dtype=np.bool_)
-    used[deal] = True
+        return Coded(deal, to_names(texts(found)))
+    used = np.zeros(len(values.distinct), dtype=np.bool_)
+    used[values.codes] = True
     if used.all():
-        return source, deal
-    kept = Names(source.take(used).packed())
-    return kept, (np.cumsum(used, dtype=np.int32) - np.int32(1))[deal]
+        return values
+    deal = (np.cumsum(used, dtype=np.int32) - np.int32(1))[values.codes]
+    return values._replace(codes=deal, distinct=values.distinct.take(used))
 
 
 def _order(deal: IntArray, at: DayArray, seq: Any) -> IntArray | None:  # noqa: ANN401 - any array-like

@@ -65,9 +65,6 @@ class Packed(NamedTuple):
 class Names:
     """n texts: some of those in `source`, or all in their order.
 
-    Builders of tables take such a column as it is. Its `rows` are then the codes of different
-    texts, -1 where there is none; those of ids are in their order, and every row has one.
-
     Parameters
     ----------
     source : Packed or (m,) ndarray of str
@@ -78,11 +75,6 @@ class Names:
 
     source: Packed | StringArray
     rows: IntArray | None = None
-
-    @property
-    def shape(self) -> tuple[int]:
-        """The number of names, as arrays tell theirs."""
-        return (len(self),)
 
     def __getitem__(self, row: int) -> str:
         """Return one name; the others are not touched."""
@@ -118,6 +110,23 @@ class Names:
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes without the names that are not used."""
         return _unpickled, tuple(self.packed())
+
+
+class Coded(NamedTuple):
+    """A column of names by code, which builders of tables take as it is.
+
+    ``codes`` (r,) are places in ``distinct``, -1 where there is no name. Of ids, ``distinct`` is
+    sorted and every row has one; ``order`` (r,) then sorts rows by their codes, where it is known.
+    """
+
+    codes: IntArray
+    distinct: Names
+    order: IntArray | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of rows, as arrays tell theirs."""
+        return self.codes.shape
 
 
 def to_names(values: Names | StringArray) -> Names:

@@ -12,7 +12,7 @@ import numpy as np
 from funnel.calendars import to_days
 from funnel.errors import SchemaMismatchError, UnknownColumnError, ValidationError
 from funnel.kernels.labels import factorize, texts
-from funnel.tables._names import Names
+from funnel.tables._names import Coded
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ class Column:
 
 
 def encode(
-    values: np.ndarray[Any, Any] | Names, categories: Iterable[str] = ()
+    values: np.ndarray[Any, Any] | Coded, categories: Iterable[str] = ()
 ) -> tuple[Any, tuple[str, ...]]:
     """(n,) -> (n,) int32 codes and the categories, `categories` first, then new ones sorted."""
-    if isinstance(values, Names):
+    if isinstance(values, Coded):
         names, position = _used(values)
     else:
         names, position = factorize(texts(values))
@@ -89,18 +89,16 @@ def encode(
     return lookup[position], tuple(known)
 
 
-def _used(values: Names) -> tuple[list[str], IntArray]:
+def _used(values: Coded) -> tuple[list[str], IntArray]:
     """Return the texts that occur, sorted, and the place of each row among them, -1 for none."""
-    source = Names(values.source)
-    codes = np.arange(len(source)) if values.rows is None else values.rows
-    used = np.zeros(len(source) + 1, dtype=np.bool_)
-    used[codes] = True
+    used = np.zeros(len(values.distinct) + 1, dtype=np.bool_)
+    used[values.codes] = True
     rows = np.flatnonzero(used[:-1])
-    names = source.take(rows).values.tolist()
+    names = values.distinct.take(rows).values.tolist()
     order = sorted(range(len(names)), key=names.__getitem__)
     place = np.full(len(used), -1, dtype=np.int32)
     place[rows[order]] = np.arange(len(rows))
-    return [names[row] for row in order], place[codes]
+    return [names[row] for row in order], place[values.codes]
 
 
 def infer_kind(values: np.ndarray[Any, Any]) -> Kind:
@@ -110,7 +108,7 @@ def infer_kind(values: np.ndarray[Any, Any]) -> Kind:
     return "date" if values.dtype.kind == "M" else "category"
 
 
-def _fixed_category(column: Column, values: np.ndarray[Any, Any] | Names) -> np.ndarray[Any, Any]:
+def _fixed_category(column: Column, values: np.ndarray[Any, Any] | Coded) -> np.ndarray[Any, Any]:
     """Encode values with the categories of a given column; new ones are an error."""
     codes, categories = encode(values, column.categories)
     fresh = categories[len(column.categories) :]
@@ -131,7 +129,7 @@ def to_column(
     given: Column | None,
 ) -> tuple[Column, np.ndarray[Any, Any]]:
     """Store values in the form of their kind; `given` fixes kind and categories."""
-    if isinstance(values, Names):
+    if isinstance(values, Coded):
         return _coded(name, values, known, given)
     array = np.asarray(values)
     kind = given.kind if given is not None else CORE_KIND.get(name) or infer_kind(array)
@@ -149,7 +147,7 @@ def to_column(
 
 
 def _coded(
-    name: str, values: np.ndarray[Any, Any] | Names, known: Known, given: Column | None
+    name: str, values: np.ndarray[Any, Any] | Coded, known: Known, given: Column | None
 ) -> tuple[Column, np.ndarray[Any, Any]]:
     """Store names as codes."""
     if given is not None:
