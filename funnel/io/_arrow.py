@@ -96,11 +96,13 @@ def encode(texts: Arrow) -> tuple[IntArray, Arrow]:
 
 def raw(texts: Arrow) -> tuple[np.ndarray[Any, Any], IntArray]:
     """Return the bytes of m texts without nulls and where each begins, (b,) and (m + 1,)."""
-    kind = np.int64 if arrow().types.is_large_string(texts.type) else np.int32
+    kind: Any = np.int64 if arrow().types.is_large_string(texts.type) else np.int32
     _, places, data = texts.buffers()
     if not len(texts):
         return np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=kind)
-    bounds = np.frombuffer(places, dtype=kind)[texts.offset : texts.offset + len(texts) + 1]
+    bounds: IntArray = np.frombuffer(places, dtype=kind)[
+        texts.offset : texts.offset + len(texts) + 1
+    ]
     return np.frombuffer(data or b"", dtype=np.uint8), bounds
 
 

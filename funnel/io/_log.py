@@ -282,7 +282,7 @@ def to_history(
     )
 
 
-def _column(name: str, values: Values) -> Values:
+def _column(name: str, values: Values) -> Any:  # noqa: ANN401 - one of those that are taken
     """Return a column as `History.from_columns` takes it."""
     if isinstance(values, Texts) or values.dtype.kind == "f" or name == "expected_close":
         return values

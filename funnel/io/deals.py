@@ -327,8 +327,8 @@ def _rows(log: Log, funnel: Funnel, entry: int, until: int | None) -> Log:
     # A deal that entered its stage on the day of its creation was created in it.
     first = (created != NO_DAY) & ~(second & is_open & (arrived == created))
     order = by_code(log.ids.codes) if log.ids.order is None else log.ids.order
-    place, step = np.nonzero(np.stack((first[order], second[order]), axis=1))
-    place = order[place]
+    rank, step = np.nonzero(np.stack((first[order], second[order]), axis=1))
+    place = order[rank]
     later = step == 1
     states = log.take(place)
     values = {name: column for name, column in states.values.items() if name != "closed"}

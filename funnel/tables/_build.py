@@ -161,9 +161,8 @@ def rows(
 
     order = _order(deal, at, seq)
     if order is not None:
-        deal, at, stage, created, entered = (
-            column[order] for column in (deal, at, stage, created, entered)
-        )
+        deal, at, stage = deal[order], at[order], stage[order]
+        created, entered = created[order], entered[order]
         arrays = {name: column[order] for name, column in arrays.items()}
     first = np.flatnonzero(trace.first_rows(deal))
     began = entered[first]

@@ -18,7 +18,7 @@ def by_text(names):
 
 @given(NAMES, st.sampled_from(["", "OPP-", "a long beginning that all of them share "]))
 def test_texts_stand_in_the_order_of_their_bytes(names, beginning):
-    """Python sorts texts by code points, which is the order of their UTF-8; ties keep their place."""
+    """Python sorts texts by code points, as UTF-8 does; ties keep their place."""
     names = [beginning + name for name in names]
     found = by_text(names)
     if found is None:  # longer than is worth sorting
