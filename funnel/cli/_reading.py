@@ -45,8 +45,8 @@ def read(options: Options, by: Sequence[str] = ()) -> History:
     if funnel is None and options.language is not None:
         raise typer.BadParameter("needs a template", param_hint="--language")
 
-    text = {name: keywords.get(name) for name in ("encoding", "delimiter")}
-    headers = open_source(options.file, **text).columns
+    encoding, delimiter = (keywords.get(name) for name in ("encoding", "delimiter"))
+    headers = open_source(options.file, encoding=encoding, delimiter=delimiter).columns
     if options.preset is None:
         keywords = _with_found(keywords, headers, layout)
     keywords = _with_groups(keywords, by, headers, options.preset, layout)

@@ -13,10 +13,10 @@ from funnel.calendars import to_date, to_dates, to_day, to_days
 from funnel.errors import SchemaMismatchError, ValidationError
 from funnel.kernels import trace
 from funnel.kernels.arrays import frozen
-from funnel.kernels.labels import factorize, texts
+from funnel.kernels.labels import texts
 from funnel.kernels.order import by_code
 from funnel.stages import ForecastCategory
-from funnel.tables._names import Coded, Names, to_names
+from funnel.tables._names import Names, coded_ids
 from funnel.tables.schema import BLANK, CORE, CORE_KIND, DTYPE, Column, Schema, to_column
 from funnel.typing import NO_DAY
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from funnel.stages import Funnel
     from funnel.tables.history import History
     from funnel.tables.schema import Known
-    from funnel.typing import BoolArray, DateLike, DayArray, IntArray, StringArray
+    from funnel.typing import BoolArray, DateLike, DayArray, IntArray
 
     Array = np.ndarray[Any, Any]
 
@@ -44,40 +44,6 @@ class Rows(NamedTuple):
     at: DayArray
     stage: IntArray
     columns: Mapping[str, Array]
-
-
-def as_ids(values: Any, what: str = "id") -> StringArray:  # noqa: ANN401 - any array-like
-    """Return the names of deals as text, refusing empty ones."""
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise ValidationError.from_value(what, "must be one-dimensional", array.shape, "")
-    text = texts(array)
-    empty = np.flatnonzero(text == "")
-    if len(empty):
-        raise ValidationError.from_rule(
-            what,
-            "must name a deal in every row",
-            rows=empty[:100],
-            count=len(empty),
-            total=len(text),
-            first=f"row {empty[0]}",
-            remedy="Leave these rows out or give them ids.",
-        )
-    return text
-
-
-def require_unique(ids: StringArray) -> None:
-    """Demand that every deal is there once."""
-    found, position = factorize(ids)
-    counts = np.bincount(position)
-    twice = np.flatnonzero(counts > 1)
-    if len(twice):
-        msg = (
-            f"id must be unique; {len(twice):,} of {len(found):,} deals are there more than once "
-            f"(first: {found[twice[0]]!r}, {counts[twice[0]]} rows). "
-            "Keep one row per deal, or read the rows as a change log."
-        )
-        raise ValidationError(msg, column="id", rows=np.flatnonzero(position == twice[0]))
 
 
 def require_lengths(columns: Mapping[str, Any], length: int) -> None:
@@ -134,7 +100,7 @@ def rows(
     schema: Schema | None,
 ) -> Rows:
     """Check, sort and encode the rows of a change log."""
-    ids = _coded_ids(frame["id"])
+    ids = coded_ids(frame["id"])
     names, deal = ids.distinct, ids.codes
     require_lengths({**frame, "seq": seq}, len(deal))
     require_lengths({k: v for k, v in values.items() if not isinstance(v, str)}, len(deal))
@@ -184,19 +150,6 @@ def rows(
         stage=frozen(stage),
         columns=types.MappingProxyType(_by_known(new_schema, arrays, deal, names)),
     )
-
-
-def _coded_ids(values: Any) -> Coded:  # noqa: ANN401 - coded or any array-like
-    """Return the deal of each row by code, and the names of those that occur in their order."""
-    if not isinstance(values, Coded):
-        found, deal = factorize(as_ids(values))
-        return Coded(deal, to_names(texts(found)))
-    used = np.zeros(len(values.distinct), dtype=np.bool_)
-    used[values.codes] = True
-    if used.all():
-        return values
-    deal = (np.cumsum(used, dtype=np.int32) - np.int32(1))[values.codes]
-    return values._replace(codes=deal, distinct=values.distinct.take(used))
 
 
 def _order(deal: IntArray, at: DayArray, seq: Any) -> IntArray | None:  # noqa: ANN401 - any array-like

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 import numpy as np
 
+from funnel.errors import ValidationError
 from funnel.kernels.arrays import frozen
+from funnel.kernels.labels import factorize, texts
 
 if TYPE_CHECKING:
     from funnel.typing import BoolArray, IntArray, StringArray
@@ -137,3 +139,50 @@ def to_names(values: Names | StringArray) -> Names:
 def _unpickled(*arrays: np.ndarray[Any, Any]) -> Names:
     """Rebuild names in another process."""
     return Names(Packed(*map(frozen, arrays)))
+
+
+def as_ids(values: Any, what: str = "id") -> StringArray:  # noqa: ANN401 - any array-like
+    """Return the names of deals as text, refusing empty ones."""
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValidationError.from_value(what, "must be one-dimensional", array.shape, "")
+    text = texts(array)
+    empty = np.flatnonzero(text == "")
+    if len(empty):
+        raise ValidationError.from_rule(
+            what,
+            "must name a deal in every row",
+            rows=empty[:100],
+            count=len(empty),
+            total=len(text),
+            first=f"row {empty[0]}",
+            remedy="Leave these rows out or give them ids.",
+        )
+    return text
+
+
+def require_unique(ids: StringArray) -> None:
+    """Demand that every deal is there once."""
+    found, position = factorize(ids)
+    counts = np.bincount(position)
+    twice = np.flatnonzero(counts > 1)
+    if len(twice):
+        msg = (
+            f"id must be unique; {len(twice):,} of {len(found):,} deals are there more than once "
+            f"(first: {found[twice[0]]!r}, {counts[twice[0]]} rows). "
+            "Keep one row per deal, or read the rows as a change log."
+        )
+        raise ValidationError(msg, column="id", rows=np.flatnonzero(position == twice[0]))
+
+
+def coded_ids(values: Any) -> Coded:  # noqa: ANN401 - coded or any array-like
+    """Return the deal of each row by code, and the names of those that occur in their order."""
+    if not isinstance(values, Coded):
+        found, deal = factorize(as_ids(values))
+        return Coded(deal, to_names(texts(found)))
+    used = np.zeros(len(values.distinct), dtype=np.bool_)
+    used[values.codes] = True
+    if used.all():
+        return values
+    deal = (np.cumsum(used, dtype=np.int32) - np.int32(1))[values.codes]
+    return values._replace(codes=deal, distinct=values.distinct.take(used))

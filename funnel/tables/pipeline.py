@@ -17,7 +17,7 @@ from funnel.kernels.labels import texts
 from funnel.stages import ForecastCategory, Outcome
 from funnel.tables import _build
 from funnel.tables._deals import COUNTS, DAYS, STAGES, from_deals, group, require, to_deals
-from funnel.tables._names import Names, to_names
+from funnel.tables._names import Names, as_ids, require_unique, to_names
 from funnel.tables.currency import On, Rates, convert
 from funnel.tables.schema import Column, Schema
 from funnel.tables.table import Table
@@ -153,7 +153,7 @@ class Pipeline(Table):
         UnknownStageError
             When a stage is not in the funnel.
         """
-        ids = _build.as_ids(id)
+        ids = as_ids(id)
         days = {"created": created, "stage_entered": stage_entered, "closed_on": closed_on}
         values = {
             "amount": amount,
@@ -165,7 +165,7 @@ class Pipeline(Table):
         _build.require_lengths(
             {k: v for k, v in values.items() if not isinstance(v, str)}, len(ids)
         )
-        _build.require_unique(ids)
+        require_unique(ids)
         cut = to_day(as_of, name="as_of")
         columns, arrays = _build.state_columns(values, len(ids), {}, schema)
         unknown_day = np.full(len(ids), NO_DAY, dtype=np.int32)
