@@ -20,6 +20,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard tests/plugins/*/pyproject.to
 # What each target installs beside the package itself.
 install_demo  := -e '.[cli]'
 install_deep  := -e '.[cli,testing]' --group deep $(addprefix -e ./,$(PLUGINS))
+install_cluster := -e '.[arrow,dask,testing]'
 install_test  := -e '.[cli,testing]' --group test $(addprefix -e ./,$(PLUGINS))
 install_lint  := -e . --group lint
 install_types := -e '.[cli,testing]' --group types
@@ -54,6 +55,9 @@ test: $(VENV)/.test ## run the tests and every example in a docstring, with bran
 	@$(PYTEST) --cov --cov-report=term
 	@$(BIN)/coverage report --include='$(FULLY_COVERED)' --fail-under=100 > $(VENV)/coverage.txt \
 	  || { echo 'These files must be covered to the last branch:'; cat $(VENV)/coverage.txt; exit 1; } >&2
+
+cluster: $(VENV)/.cluster ## run the tests on a cluster: a scheduler and two workers on this machine
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster tests/cluster
 
 # In an environment of its own: the libraries that are oracles want an older pandas.
 deep: | $(BIN)/python ## run the property tests with thousands of examples, the slow tests, the oracles
@@ -102,7 +106,7 @@ examples: $(VENV)/.demo ## run the examples on the public data sets, where they 
 	  else echo "skipped $$script: there is no folder $$folder (set SHARED=)"; fi; \
 	done
 
-all: lint types docs examples test ## everything that CI checks
+all: lint types docs examples cluster test ## everything that CI checks
 
 clean: ## remove everything that these targets made
 	rm -rf $(VENV) demo dist docs/_build docs/reference/generated
