@@ -14,6 +14,7 @@ from funnel.stages import Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
     from funnel.typing import BoolArray, FloatArray, IntArray
 
@@ -34,11 +35,17 @@ class Watched:
     pipeline : Pipeline
         The open deals.
     history : History or None
-        The history behind them, up to the same day, where there is one.
+        The history behind them, up to the same day, where there is one. Of a source in chunks it
+        holds the open deals only.
+    source : History, HistorySource or None
+        All deals, closed ones too; that is `history` unless it is given.
     """
 
     pipeline: Pipeline
     history: History | None
+    source: History | HistorySource | None = attrs.field(
+        default=attrs.Factory(lambda self: self.history, takes_self=True)
+    )
 
     @property
     def running(self) -> BoolArray:

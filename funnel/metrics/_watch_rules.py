@@ -10,6 +10,7 @@ import numpy as np
 from funnel.errors import UnknownColumnError, ValidationError
 from funnel.metrics._watch_base import Flags, Severity, Watched, WatchRule, find_column
 from funnel.metrics.durations import summarize_durations
+from funnel.summary import summarize
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ class Stale(WatchRule):
         """Return the limit of each state in days, (s,), and what is short of stays."""
         funnel = watched.pipeline.funnel
         learnt = np.full(len(funnel.ids), np.nan)
-        if watched.history is not None:
-            table = summarize_durations(watched.history).table(shares=(self.share,))
+        if watched.source is not None:
+            stays = summarize(watched.source, summarize_durations)
+            table = stays.table(shares=(self.share,))
             days = table.days[0, :, 0]
             enough = (table.left[0] >= self.minimum) & np.isfinite(days)
             learnt[: funnel.n_stages] = np.where(enough, days, np.nan)

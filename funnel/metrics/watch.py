@@ -43,14 +43,15 @@ from funnel.metrics._watch_rules import (
 )
 from funnel.metrics._weights import deal_chances
 from funnel.results import ResultTable
-from funnel.tables import History
+from funnel.stages import Outcome
+from funnel.tables import History, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from funnel.tables import Pipeline
+    from funnel.summary import HistorySource
     from funnel.typing import FloatArray, IntArray, StringArray
 
 __all__ = [
@@ -206,7 +207,7 @@ def _rules(rules: Sequence[WatchRule | str] | None) -> tuple[WatchRule, ...]:
 
 
 def watch(
-    source: History | Pipeline,
+    source: History | HistorySource | Pipeline,
     /,
     *,
     rules: Sequence[WatchRule | str] | None = None,
@@ -217,15 +218,17 @@ def watch(
 
     Parameters
     ----------
-    source : History or Pipeline
-        A history, as of its last day (``history.until(day)`` for an earlier one), or one snapshot,
-        for which typed days are all that is known about how long deals stay.
+    source : History, HistorySource or Pipeline
+        A history, as of its last day (``history.until(day)`` for an earlier one); chunks of whole
+        deals, of which only the open ones are kept; or one snapshot, for which typed days are all
+        that is known about how long deals stay.
     rules : sequence of WatchRule or str, optional
         All built-in rules by default. Names may be those of plugins, see `rule_names`; a rule with
         other parameters is written ``Pushed(times=3)``.
     chance : (n,) array-like, optional
-        Chance to be won of each deal of the pipeline (of ``history.snapshot()``), for instance of a
-        fitted model; by default the typed probability of its stage.
+        Chance to be won of each deal of the pipeline (of ``history.snapshot()``; of chunks, of the
+        open deals in the order of their ids), for instance of a fitted model; by default the typed
+        probability of its stage.
     by : sequence of str
         Category columns to show, such as ``("owner",)``.
 
@@ -265,12 +268,16 @@ def watch(
     A     Qualify  timeout  critical     60     30     100   20.0%        20
     """
     asked = _rules(rules)
-    history = source if isinstance(source, History) else None
-    whole = source.snapshot() if isinstance(source, History) else source
+    if isinstance(source, Pipeline):
+        whole, history, everything = source, None, None
+    else:
+        everything = source
+        history = source if isinstance(source, History) else _still_open(source)
+        whole = history.snapshot()
     rows = open_deals(whole)
     deals = whole.select(rows)
     chances = deal_chances(whole, chance, rows)
-    watched = Watched(deals, history)
+    watched = Watched(deals, history, everything)
     flags = [rule.check(watched) for rule in asked]
     row = np.concatenate([found.rows for found in flags]).astype(np.int64)
     which = np.repeat(np.arange(len(asked)), [len(found.rows) for found in flags])
@@ -296,6 +303,14 @@ def watch(
         chance=frozen(chances[row]),
         checked=tuple(rule.name for rule in asked),
         notes=_notes(asked, flags, stake, typed=chance is None),
+    )
+
+
+def _still_open(source: HistorySource) -> History:
+    """Keep the open deals of each chunk, with all of their rows."""
+    return History.concat(
+        chunk.select(chunk.funnel.outcomes[chunk.stage[chunk.bounds[1:] - 1]] == Outcome.OPEN)
+        for chunk in source
     )
 
 

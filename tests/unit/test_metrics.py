@@ -1,6 +1,7 @@
 """What holds for every metric: chunks give the same, no loop over deals, no group is left out."""
 
 import inspect
+import json
 import sys
 from collections import Counter
 
@@ -50,6 +51,7 @@ SOURCES = {  # of a history, or of chunks of it
     "waterfall": lambda source: metrics.waterfall(
         source, *WINDOW, by=BY, promised=fn.Horizon.quarters("2025-01-01", 2)
     ),
+    "watch": lambda source: metrics.watch(source, by=BY),
     "win_curve": lambda source: metrics.win_curve(source, by=BY, period="year"),
     "win_rates": lambda source: metrics.win_rates(source, by=BY, period="quarter", within=90),
 }
@@ -63,7 +65,6 @@ WHOLE = {  # of all deals at once
         history.snapshot(), TARGETS, chance=np.full(history.n_deals, 0.5)
     ),
     "delayed_deals": lambda history: metrics.delayed_deals(history.snapshot(), by=BY),
-    "watch": lambda history: metrics.watch(history, by=BY),
 }
 ALL = {**SOURCES, **WHOLE}
 
@@ -81,24 +82,29 @@ def test_every_metric_is_here():
     assert asks == set(ALL)
 
 
-def columns(found):
-    """Return a result as columns."""
-    return found.to_columns()
-
-
 @pytest.mark.parametrize("name", SOURCES)
 def test_chunks_give_the_same(name):
-    """For 240 deals in chunks of 50, to the last digit in counts."""
+    """For 240 deals in chunks of 50: counts to the last digit, and the same notes."""
     history = fixtures.history()
-    whole, parts = (
-        columns(SOURCES[name](source)) for source in (history, list(history.chunks(50)))
-    )
+    whole, parts = (SOURCES[name](source) for source in (history, list(history.chunks(50))))
+    assert getattr(whole, "notes", ()) == getattr(parts, "notes", ())
+    whole, parts = whole.to_columns(), parts.to_columns()
     assert list(whole) == list(parts)
     for column, values in whole.items():
         if values.dtype.kind == "f":
             np.testing.assert_allclose(values, parts[column], rtol=1e-12, err_msg=column)
         else:
             np.testing.assert_array_equal(values, parts[column], err_msg=column)
+
+
+@pytest.mark.parametrize("name", sorted(set(ALL) - {"booking_profile"}))
+def test_every_result_shows_itself(name):
+    """As text, in a notebook, as a frame with all rows, and as JSON without NaN or infinity."""
+    found = ALL[name](fixtures.history(deals=60))
+    assert str(found).splitlines()[0] in found._repr_html_() or not found._title
+    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert len(found.to_frame()) == len(plain["rows"])
+    assert plain["schema"].startswith("funnel.")
 
 
 def work_of(metric, history):
