@@ -10,7 +10,7 @@ from funnel.errors import ValidationError
 from funnel.forecasting._bridge_causes import BAR, BARS, at, causes
 from funnel.forecasting._moments import amount_moments
 from funnel.kernels.arrays import frozen
-from funnel.kernels.labels import factorize, texts
+from funnel.kernels.labels import factorize, places_among, texts
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -170,13 +170,15 @@ def _deals(named: Sequence[Named], was: Pipeline, now: Pipeline) -> _Deals:
     """Find the deals of all forecasts in both pipelines."""
     rows = [item.forecast.deals for item in named]
     deals = [np.flatnonzero(~row.is_new) for row in rows]
-    columns = [*(row.ids[some] for row, some in zip(rows, deals, strict=True)), was.ids, now.ids]
+    columns = [row.ids[some] for row, some in zip(rows, deals, strict=True)]
     names, codes = factorize(np.concatenate(columns))
-    *asked, first, last = np.split(codes, np.cumsum([len(column) for column in columns])[:-1])
+    asked = np.split(codes, np.cumsum([len(column) for column in columns])[:-1])
     lookups = []
-    for code in (first, last):
+    for pipeline in (was, now):
+        code = places_among(names, pipeline.ids)
+        known = np.flatnonzero(code >= 0)
         lookup = np.full(len(names), -1)
-        lookup[code] = np.arange(len(code))
+        lookup[code[known]] = known
         lookups.append(lookup)
     owner = (lookups[0], lookups[1], lookups[1])
     are_deals = [_checked(*item) for item in zip(named, asked, owner, strict=True)]
@@ -188,7 +190,7 @@ def _deals(named: Sequence[Named], was: Pipeline, now: Pipeline) -> _Deals:
         place = np.full(len(row.ids), NEW_DEALS)
         place[some] = position[code]
         places.append(place)
-    ids = texts([names[code] for code in used.tolist()])
+    ids = texts(names)[used]
     return _Deals(ids, (lookups[0][used], lookups[1][used]), tuple(places))
 
 

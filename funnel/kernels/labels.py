@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from funnel.typing import IntArray, StringArray
 
-__all__ = ["factorize", "texts"]
+__all__ = ["factorize", "places_among", "texts"]
 
 
 def texts(values: Iterable[Any]) -> StringArray:
@@ -29,5 +30,11 @@ def factorize(values: StringArray) -> tuple[list[str], IntArray]:
     """(n,) -> (m), (n,): the different texts, sorted, and the position of each value among them."""
     cells = values.tolist()
     names = sorted(set(cells))
-    position = {name: code for code, name in enumerate(names)}
-    return names, np.fromiter(map(position.__getitem__, cells), dtype=np.int32, count=len(cells))
+    return names, places_among(names, values)
+
+
+def places_among(names: list[str], values: StringArray) -> IntArray:
+    """(m), (n,) -> (n,): the position of each value among different names, -1 where it is none."""
+    position = dict(zip(names, range(len(names)), strict=True))
+    found = map(position.get, values.tolist(), itertools.repeat(-1))
+    return np.fromiter(found, dtype=np.int32, count=len(values))

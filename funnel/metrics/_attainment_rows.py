@@ -72,7 +72,7 @@ def text_column(name: str, values: Any, n: int) -> StringArray:  # noqa: ANN401 
     if np.ndim(cells) == 1:
         cells = texts(cells)
     _demand_length(name, np.asarray(cells, dtype=object), n)
-    return texts([cell.strip() for cell in cells])
+    return texts(map(str.strip, cells))
 
 
 def _number_column(name: str, values: Any) -> FloatArray:  # noqa: ANN401 - array-like
