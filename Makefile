@@ -6,6 +6,8 @@ VENV    ?= .venv
 PYTHON  ?=
 # Benchmarks to run; all by default.
 NAMES   ?=
+# make counts UPDATE=--update writes the record anew.
+UPDATE  ?=
 # Processes that run the tests.
 WORKERS ?= 2
 # make demo DATA=deals.csv ARGS="--preset salesforce"
@@ -26,6 +28,7 @@ install_lint  := -e . --group lint
 install_types := -e '.[cli,testing]' --group types
 install_docs  := -e '.[cli,testing]' --group docs
 install_bench := -e '.[arrow]' --group bench
+install_counts := -e . --group counts
 
 # Branches of these are covered to the last one: everything else rests on them.
 FULLY_COVERED := */kernels/*,*/rules.py,*/stages.py,*/stages/*,*/calendars.py,*/calendars/*,*/opportunity.py
@@ -37,7 +40,7 @@ PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: all bench bench-quick bench-scripts clean deep deep-tests demo docs examples fmt help lint test types
+.PHONY: all bench bench-quick bench-scripts clean count-instructions counts deep deep-tests demo docs examples fmt help lint test types
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
@@ -95,6 +98,13 @@ bench-quick: | $(BIN)/python ## the same with small tables, in under three minut
 
 bench-scripts: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py $(QUICK) $(NAMES)
+
+# In an environment of its own: counts hold for the versions in their record only.
+counts: | $(BIN)/python ## check that kernels take no more instructions than recorded
+	@$(MAKE) --no-print-directory VENV=$(VENV)/counts count-instructions
+
+count-instructions: $(VENV)/.counts
+	$(BIN)/python benchmarks/counts.py $(UPDATE)
 
 examples: $(VENV)/.demo ## run the examples on the public data sets, where they are at hand
 	@for pair in loan_applications:bpi2012 crm_opportunities:crm_sales_opportunities \
