@@ -29,16 +29,19 @@ class Counts:
     count: IntArray = attrs.field(converter=frozen)
 
     @classmethod
-    def of(cls, key: IntArray) -> Counts:
-        """Count keys."""
-        return cls(*np.unique(key, return_counts=True))
+    def of(cls, key: IntArray, count: IntArray | None = None) -> Counts:
+        """Count keys, of which each stands for `count`, or for one."""
+        if count is None:
+            return cls(*np.unique(key, return_counts=True))
+        found, place = np.unique(key, return_inverse=True)
+        total = np.zeros(len(found), dtype=np.int64)
+        np.add.at(total, place, count)
+        return cls(found, total)
 
     def merge(self, other: Counts, /) -> Counts:
         """Add up; keys that cancel out stay with 0."""
-        key, place = np.unique(np.concatenate((self.key, other.key)), return_inverse=True)
-        total = np.zeros(len(key), dtype=np.int64)
-        np.add.at(total, place, np.concatenate((self.count, other.count)))
-        return Counts(key, total)
+        key = np.concatenate((self.key, other.key))
+        return Counts.of(key, np.concatenate((self.count, other.count)))
 
     def within(self, low: int, high: int) -> tuple[IntArray, IntArray]:
         """Return keys from `low` to `high` - 1, and their counts."""
@@ -59,16 +62,27 @@ class AgeCounts:
 
     @classmethod
     def of(
-        cls, cell: IntArray, first: IntArray, last: IntArray, cause: IntArray, causes: int
+        cls,
+        cell: IntArray,
+        first: IntArray,
+        last: IntArray,
+        cause: IntArray,
+        causes: int,
+        *,
+        count: IntArray | None = None,
     ) -> AgeCounts:
-        """Count subjects (m,); who was at no risk on any day, or has no cell, is left out."""
+        """Count subjects (m,), of which each stands for `count`, or for one.
+
+        Who was at no risk on any day, or has no cell, is left out.
+        """
         used = np.flatnonzero((cell >= 0) & (first <= last) & (first >= 0))
         where = cell[used].astype(np.int64)
         left = (where * causes + cause[used]) << AGE_BITS
+        some = None if count is None else count[used]
         return cls(
             causes,
-            Counts.of((where << AGE_BITS) + first[used]),
-            Counts.of(left + last[used]),
+            Counts.of((where << AGE_BITS) + first[used], some),
+            Counts.of(left + last[used], some),
         )
 
     def merge(self, other: AgeCounts, /) -> AgeCounts:

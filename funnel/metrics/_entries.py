@@ -61,7 +61,7 @@ def summarize_conversion(
     if within is not None:
         check_days(within, "within")
     scope = Scope.of(history, by, period, calendar)
-    found = _journeys.visits(history)
+    found = _journeys.counted_visits(history, scope)
     cell = scope.cells(history, found.row, found.start)
     entered, until = found.entered.astype(np.int64), history.observed_until
     dated = found.entered != NO_DAY
@@ -88,10 +88,10 @@ def summarize_conversion(
         scope=scope,
         within=within,
         groups=np.unique(scope.groups(history, found.row)),
-        flows=Counts.of(code[counted]),
-        ages=AgeCounts.of(where, first, age_out, cause, CENSORED + 1),
-        outside=int(np.count_nonzero(cell < 0)),
-        undated=int(np.count_nonzero(~dated & (cell >= 0))),
+        flows=Counts.of(code[counted], None if found.count is None else found.count[counted]),
+        ages=AgeCounts.of(where, first, age_out, cause, CENSORED + 1, count=found.count),
+        outside=_journeys.number(cell < 0, found.count),
+        undated=_journeys.number(~dated & (cell >= 0), found.count),
     )
 
 

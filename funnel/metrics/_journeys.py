@@ -6,15 +6,28 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from funnel.kernels import stays
 from funnel.stages import Outcome
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
+    from funnel.metrics._groups import Scope
     from funnel.stages import Funnel
     from funnel.tables import History
     from funnel.typing import BoolArray, DayArray, IntArray
 
-__all__ = ["FATES", "Lives", "Visits", "fates", "first_age", "lives", "state_on", "visits"]
+__all__ = [
+    "FATES",
+    "Lives",
+    "Visits",
+    "counted_visits",
+    "fates",
+    "first_age",
+    "lives",
+    "number",
+    "state_on",
+    "visits",
+]
 
 FATES = ("advanced", "won", "lost", "moved back", "on hold", "removed", "still there")
 """What can become of an entry into a stage; the counts always add up to the entries."""
@@ -39,6 +52,7 @@ class Visits(NamedTuple):
     place: IntArray  # on the ladder; that of the stage left, for one on hold
     clock_in: IntArray  # days of the visit before `start`, -1 unknown
     clock_out: IntArray  # when it ended, or the censoring day came
+    count: IntArray | None = None  # visits that each stands for; None: one
 
 
 def _next(mask: BoolArray) -> IntArray:
@@ -85,6 +99,40 @@ def visits(history: History) -> Visits:
         clock_in=np.where(known, pieces.age[origin], -1),
         clock_out=np.where(known, clock, -1),
     )
+
+
+def counted_visits(history: History, scope: Scope) -> Visits:
+    """Return visits, those that nothing in `scope` tells apart as one with their number.
+
+    Where no stage is on hold, a visit is a stay, and without groups and periods only its state, its
+    target and its days matter: some thousand kinds, whatever the number of deals.
+    """
+    funnel = history.funnel
+    days = history.observed_until - history.observed_from + 1
+    alike = not scope.by and scope.periods is None and not funnel.on_hold.any()
+    if not alike or stays.number_of_cells(len(funnel.ids), days) > stays.MOST_CELLS:
+        return visits(history)
+    stage, target, start, entered, stop, count = history.stays
+    nowhere = np.zeros(len(stage), dtype=np.int64)  # no column and no day is asked for
+    dated = entered != NO_DAY
+    return Visits(
+        deal=nowhere,
+        stage=stage,
+        row=nowhere,
+        start=start,
+        entered=entered,
+        stop=np.where(target < 0, NO_DAY, stop),
+        target=target,
+        place=funnel.ladder[stage],
+        clock_in=np.where(dated, start - entered, -1),
+        clock_out=np.where(dated, stop - entered, -1),
+        count=count,
+    )
+
+
+def number(mask: BoolArray, count: IntArray | None) -> int:
+    """Return how many are marked, of which each stands for some."""
+    return int(np.count_nonzero(mask) if count is None else count[mask].sum())
 
 
 def state_on(history: History, deal: IntArray, days: IntArray) -> IntArray:

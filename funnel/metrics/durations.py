@@ -66,13 +66,15 @@ def summarize_durations(
     if per not in {"visit", "deal"}:
         raise ValidationError.from_value("per", "must be 'visit' or 'deal'", per, "")
     scope = Scope.of(history, by, period, calendar)
-    found = _journeys.visits(history)
+    whole = per == "deal"
+    found = _journeys.visits(history) if whole else _journeys.counted_visits(history, scope)
     used = np.flatnonzero(found.stage < history.funnel.n_stages)
+    count = None if found.count is None else found.count[used]
     rows, start, stage = found.row[used], found.start[used], found.stage[used]
     seen, last = found.clock_in[used], found.clock_out[used]
     left = found.target[used] >= 0
     dated = seen >= 0
-    if per == "deal":
+    if whole:
         first, seen, last, left, dated = _totals(history, found, used)
         rows, start, stage = rows[first], start[first], stage[first]
     cell = scope.cells(history, rows, start)
@@ -84,10 +86,12 @@ def summarize_durations(
         scope=scope,
         per=per,
         groups=np.unique(scope.groups(history, rows)),
-        stays=Counts.of(where[inside] * 2 + left[inside]),
-        ages=AgeCounts.of(np.where(dated, where, -1), age, last, np.where(left, 0, 1), 2),
-        outside=int(np.count_nonzero(~inside)),
-        undated=int(np.count_nonzero(~dated & inside)),
+        stays=Counts.of(where[inside] * 2 + left[inside], None if count is None else count[inside]),
+        ages=AgeCounts.of(
+            np.where(dated, where, -1), age, last, np.where(left, 0, 1), 2, count=count
+        ),
+        outside=_journeys.number(~inside, count),
+        undated=_journeys.number(~dated & inside, count),
     )
 
 

@@ -14,6 +14,7 @@ from funnel.calendars import to_date, to_dates
 from funnel.kernels import trace
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
+from funnel.kernels.stays import Stays, count_stays
 from funnel.tables import _build, _past
 from funnel.tables._names import Names, to_names
 from funnel.tables._subset import part, subset
@@ -230,6 +231,19 @@ class History(Table):
             outcomes=self.funnel.outcomes,
         )
         return type(found)(*(frozen(column) for column in found))
+
+    @functools.cached_property
+    def stays(self) -> Stays:
+        """How often each kind of stay occurs, see `funnel.kernels.stays`; on hold counts as one."""
+        found = count_stays(
+            self.bounds,
+            self.at,
+            self.stage,
+            first_entered=self.first_entered,
+            states=len(self.funnel.ids),
+            window=(self.observed_from, self.observed_until),
+        )
+        return Stays(*(frozen(column) for column in found))
 
     @functools.cached_property
     def pushes(self) -> IntArray:
