@@ -10,7 +10,7 @@ from rounds import Contender, Goal
 
 OURS, LIMIT, FIRST = "import funnel", "import numpy", "import funnel, first forecast"
 HEAVY = ("scipy", "pandas", "pyarrow", "polars", "duckdb")
-PEERS = ("pandas", "polars", "duckdb", "lifelines", "sksurv.nonparametric", "pm4py")
+PEERS = ("pandas", "polars", "lifelines", "duckdb", "sksurv.nonparametric", "pm4py")
 FORECAST = """
 import funnel as fn
 table = fn.Pipeline.from_columns(
@@ -32,7 +32,7 @@ def tables(quick):
     """Yield the table of imports."""
     loaded = run(f"import sys, funnel; print([name for name in {HEAVY} if name in sys.modules])")
     assert loaded.strip() == "[]", loaded
-    peers = [name for name in PEERS[: 2 if quick else None] if rounds.has(name.split(".")[0])]
+    peers = [name for name in PEERS[: 3 if quick else None] if rounds.has(name.split(".")[0])]
     goals = [Goal(OURS, LIMIT, at_most=1.2)]
     goals += [Goal(OURS, "import lifelines", at_least=10.0)] if "lifelines" in peers else []
     yield rounds.measure(
@@ -48,6 +48,7 @@ def tables(quick):
             ),
         ],
         goals,
+        rounds=rounds.FEWEST,
     )
 
 

@@ -26,20 +26,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="smaller sizes")
     parser.add_argument("--out", type=Path, default=Path(".benchmarks"))
-    parser.add_argument("names", nargs="*", choices=[[], *names], help=", ".join(names))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    found, failed = [], []
+    record = options.out / "speed.json"
+    # Some scripts alone renew their own tables and leave the others.
+    found = json.loads(record.read_text())["tables"] if options.names and record.exists() else {}
+    failed = []
     for name in options.names or names:
         begin = time.perf_counter()
         tables = run(name, quick=options.quick)
-        found += tables or []
-        failed += [] if tables is not None else [name]
+        if tables is None:
+            failed.append(name)
+        else:
+            found[name] = tables
         print(f"{name}: {time.perf_counter() - begin:.0f} s\n", flush=True)
     about = rounds.machine()
-    whole = {"quick": options.quick, "machine": about, "tables": found}
-    (options.out / "speed.json").write_text(json.dumps(whole, indent=1) + "\n")
-    (options.out / "speed.md").write_text(page(about, found))
+    record.write_text(json.dumps({"machine": about, "tables": found}, indent=1) + "\n")
+    everything = [table for name in names for table in found.get(name, ())]
+    (options.out / "speed.md").write_text(page(about, everything))
     print(f"written to {options.out / 'speed.md'} and speed.json")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

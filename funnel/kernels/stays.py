@@ -20,7 +20,7 @@ MOST_CELLS = 1 << 22
 
 
 class Stays(NamedTuple):
-    """Kinds of stays, (m,) each: `count` of them are alike.
+    """Kinds of stays, (m,) each: `number` of them are alike.
 
     ``target`` is -1 where the deal is still there, ``start`` the day of the first row, and
     ``entered`` that of the entry, which is another one only where the deal was first seen later.
@@ -32,7 +32,7 @@ class Stays(NamedTuple):
     start: DayArray
     entered: DayArray
     stop: DayArray
-    count: IntArray
+    number: IntArray
 
 
 def number_of_cells(states: int, days: int) -> int:
@@ -77,17 +77,17 @@ def count_stays(
     ...     np.array([0, 2, 4]), np.array([0, 1, 1, 2]), np.array([0, 1, 0, 1]),
     ...     first_entered=np.array([0, 1]), states=2, window=(0, 3),
     ... )
-    >>> found.stage.tolist(), (found.stop - found.start).tolist(), found.count.tolist()
+    >>> found.stage.tolist(), (found.stop - found.start).tolist(), found.number.tolist()
     ([0, 1, 1], [1, 1, 2], [2, 1, 1])
     """
     until = window[1]
     days = until - window[0] + 1
     cells = np.zeros(number_of_cells(states, days), dtype=np.int64)
     size = max(CHUNK, len(cells) // 4)  # adding the counts up must not cost more than counting
-    edges = np.unique(np.searchsorted(bounds, np.arange(0, len(at) + size, size)))
-    edges = np.minimum(edges, len(bounds) - 1)
-    odd = [np.empty((5, 0), dtype=np.int64)]
-    for begin, end in itertools.pairwise(np.unique(edges).tolist()):
+    edges = np.searchsorted(bounds, np.arange(0, len(at) + size, size))
+    edges = np.unique(np.minimum(edges, len(bounds) - 1))
+    odd: list[IntArray] = [np.empty((5, 0), dtype=np.int64)]
+    for begin, end in itertools.pairwise(edges.tolist()):
         rows = slice(int(bounds[begin]), int(bounds[end]))
         opens = bounds[begin:end] - rows.start
         key, late = _stays(
@@ -96,14 +96,14 @@ def count_stays(
         cells += np.bincount(key, minlength=len(cells))
         odd.append(late)
     kinds = np.flatnonzero(cells)
-    rest, length = np.divmod(kinds, days)
-    origin, goal = np.divmod(rest, states + 1)
-    start = until - length
-    fresh = np.stack((origin, goal - 1, start, start, np.full(len(kinds), until)))
-    found = np.concatenate((fresh, *odd), axis=1)
-    count = np.ones(found.shape[1], dtype=np.int64)
-    count[: len(kinds)] = cells[kinds]
-    return Stays(*found, count)
+    move, length = np.divmod(kinds, days)
+    origin, goal = np.divmod(move, states + 1)
+    begun = until - length
+    fresh = np.stack((origin, goal - 1, begun, begun, np.full(len(kinds), until)))
+    stage, target, start, entered, stop = np.concatenate((fresh, *odd), axis=1)
+    number = np.ones(len(stage), dtype=np.int64)
+    number[: len(kinds)] = cells[kinds]
+    return Stays(stage, target, start, entered, stop, number)
 
 
 def _stays(

@@ -88,10 +88,10 @@ def summarize_conversion(
         scope=scope,
         within=within,
         groups=np.unique(scope.groups(history, found.row)),
-        flows=Counts.of(code[counted], None if found.count is None else found.count[counted]),
-        ages=AgeCounts.of(where, first, age_out, cause, CENSORED + 1, count=found.count),
-        outside=_journeys.number(cell < 0, found.count),
-        undated=_journeys.number(~dated & (cell >= 0), found.count),
+        flows=Counts.of(code[counted], None if found.number is None else found.number[counted]),
+        ages=AgeCounts.of(where, first, age_out, cause, CENSORED + 1, count=found.number),
+        outside=_journeys.how_many(cell < 0, found.number),
+        undated=_journeys.how_many(~dated & (cell >= 0), found.number),
     )
 
 

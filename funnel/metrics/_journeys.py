@@ -23,8 +23,8 @@ __all__ = [
     "counted_visits",
     "fates",
     "first_age",
+    "how_many",
     "lives",
-    "number",
     "state_on",
     "visits",
 ]
@@ -52,7 +52,7 @@ class Visits(NamedTuple):
     place: IntArray  # on the ladder; that of the stage left, for one on hold
     clock_in: IntArray  # days of the visit before `start`, -1 unknown
     clock_out: IntArray  # when it ended, or the censoring day came
-    count: IntArray | None = None  # visits that each stands for; None: one
+    number: IntArray | None = None  # visits that each stands for; None: one
 
 
 def _next(mask: BoolArray) -> IntArray:
@@ -112,7 +112,7 @@ def counted_visits(history: History, scope: Scope) -> Visits:
     alike = not scope.by and scope.periods is None and not funnel.on_hold.any()
     if not alike or stays.number_of_cells(len(funnel.ids), days) > stays.MOST_CELLS:
         return visits(history)
-    stage, target, start, entered, stop, count = history.stays
+    stage, target, start, entered, stop, number = history.stays
     nowhere = np.zeros(len(stage), dtype=np.int64)  # no column and no day is asked for
     dated = entered != NO_DAY
     return Visits(
@@ -126,13 +126,13 @@ def counted_visits(history: History, scope: Scope) -> Visits:
         place=funnel.ladder[stage],
         clock_in=np.where(dated, start - entered, -1),
         clock_out=np.where(dated, stop - entered, -1),
-        count=count,
+        number=number,
     )
 
 
-def number(mask: BoolArray, count: IntArray | None) -> int:
+def how_many(mask: BoolArray, number: IntArray | None) -> int:
     """Return how many are marked, of which each stands for some."""
-    return int(np.count_nonzero(mask) if count is None else count[mask].sum())
+    return int(np.count_nonzero(mask) if number is None else number[mask].sum())
 
 
 def state_on(history: History, deal: IntArray, days: IntArray) -> IntArray:

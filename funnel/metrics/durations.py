@@ -69,7 +69,7 @@ def summarize_durations(
     whole = per == "deal"
     found = _journeys.visits(history) if whole else _journeys.counted_visits(history, scope)
     used = np.flatnonzero(found.stage < history.funnel.n_stages)
-    count = None if found.count is None else found.count[used]
+    number = None if found.number is None else found.number[used]
     rows, start, stage = found.row[used], found.start[used], found.stage[used]
     seen, last = found.clock_in[used], found.clock_out[used]
     left = found.target[used] >= 0
@@ -86,12 +86,14 @@ def summarize_durations(
         scope=scope,
         per=per,
         groups=np.unique(scope.groups(history, rows)),
-        stays=Counts.of(where[inside] * 2 + left[inside], None if count is None else count[inside]),
-        ages=AgeCounts.of(
-            np.where(dated, where, -1), age, last, np.where(left, 0, 1), 2, count=count
+        stays=Counts.of(
+            where[inside] * 2 + left[inside], None if number is None else number[inside]
         ),
-        outside=_journeys.number(~inside, count),
-        undated=_journeys.number(~dated & inside, count),
+        ages=AgeCounts.of(
+            np.where(dated, where, -1), age, last, np.where(left, 0, 1), 2, count=number
+        ),
+        outside=_journeys.how_many(~inside, number),
+        undated=_journeys.how_many(~dated & inside, number),
     )
 
 

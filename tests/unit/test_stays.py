@@ -67,7 +67,7 @@ def test_kinds_are_the_stays_of_spells(deals, chunk, monkeypatch):
         strict=True,
     )
     counted = collections.Counter()
-    for kind, count in zip(kinds, found.count.tolist(), strict=True):
+    for kind, count in zip(kinds, found.number.tolist(), strict=True):
         counted[kind] += count
     assert expected == counted
 
@@ -100,11 +100,11 @@ def test_only_what_nothing_tells_apart_is_counted_together():
     """Groups, periods and stages on hold need visits one by one."""
     history = _history(90)
     scope = fn.metrics._groups.Scope.of(history, (), None, fn.Calendar())
-    assert _journeys.counted_visits(history, scope).count is not None
+    assert _journeys.counted_visits(history, scope).number is not None
     by_month = fn.metrics._groups.Scope.of(history, (), "month", fn.Calendar())
-    assert _journeys.counted_visits(history, by_month).count is None
+    assert _journeys.counted_visits(history, by_month).number is None
     held = _history(90, on_hold=True)
-    assert _journeys.counted_visits(held, scope).count is None
+    assert _journeys.counted_visits(held, scope).number is None
 
 
 def test_an_empty_log_has_no_stays():
