@@ -116,7 +116,7 @@ examples: $(VENV)/.demo ## run the examples on the public data sets, where they 
 	  else echo "skipped $$script: there is no folder $$folder (set SHARED=)"; fi; \
 	done
 
-all: lint types docs examples cluster test ## everything that CI checks
+all: lint types docs examples cluster counts test ## everything that CI checks
 
 clean: ## remove everything that these targets made
 	rm -rf $(VENV) demo dist docs/_build docs/reference/generated
