@@ -89,14 +89,14 @@ def tables(quick):
     yield rounds.measure(
         "Semi-Markov table, 8 stages x 720 ages x 12 dates",
         [
-            Contender(TABLE, lambda: model.cell_curves(cells, pipeline.as_of, dates), "ours"),
+            Contender(TABLE, lambda: model.cell_curves(cells, pipeline, dates), "ours"),
             Contender("kernel, 8 states", table, "kernel"),
             Contender("sweep backward in age, 8 states", sweep),
         ],
         [Goal(TABLE, at_most=6.0)],
     )
     whole, target = pipeline.days_in_stage, np.empty(deals)
-    column = model.cell_curves(cells, pipeline.as_of, dates[5:6])[:, 0]
+    column = model.cell_curves(cells, pipeline, dates[5:6])[:, 0]
     key = np.searchsorted(cells, model.cells(pipeline)).astype(np.int32)
     np.testing.assert_allclose(
         column[key[:SAMPLE]], model.win_curve(pipeline, dates[5:6])[:SAMPLE, 0]

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from funnel.planning.api import plan
     from funnel.stages import ForecastCategory, Funnel, Outcome, Stage
     from funnel.tables import History, Pipeline, outcomes, spells
+    from funnel.threads import set_threads
 
 __all__ = [
     "Arrivals",
@@ -90,6 +91,7 @@ __all__ = [
     "plan_inflow",
     "planning",
     "scan",
+    "set_threads",
     "spells",
     "stages",
     "tables",
@@ -129,6 +131,7 @@ _HOME = {
     "plan": "planning",
     "plan_inflow": "planning",
     "scan": "io",
+    "set_threads": "threads",
     "spells": "tables",
     "track": "planning",
 }

@@ -19,6 +19,7 @@ from funnel.stages import Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from funnel.stages import Funnel
     from funnel.tables import History, Pipeline
     from funnel.typing import BoolArray, FloatArray, IntArray, StringArray
 
@@ -149,12 +150,16 @@ class Effects:
 
     def of(self, pipeline: Pipeline, by: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
         """(n,), (n,): mean and standard deviation of each deal's change; the mean is >= -1."""
-        table = np.stack([self.stages.get(name, self.common)[:2] for name in pipeline.funnel.ids])
-        mean, variance = table[pipeline.stage].T
+        mean, sd = (column[pipeline.stage] for column in self.by_stage(pipeline.funnel))
         if self.segments:
             keys, codes = pipeline.groups(by)
             mean = mean + np.array([self.segments.get(key, 0.0) for key in keys])[codes]
-        return np.maximum(mean, -1.0), np.sqrt(variance)
+        return np.maximum(mean, -1.0), sd
+
+    def by_stage(self, funnel: Funnel) -> tuple[FloatArray, FloatArray]:
+        """(states,), (states,): mean and standard deviation by code of the stage."""
+        table = np.stack([self.stages.get(name, self.common)[:2] for name in funnel.ids])
+        return np.maximum(table[:, 0], -1.0), np.sqrt(table[:, 1])
 
 
 def effects(cells: Cells) -> Effects:

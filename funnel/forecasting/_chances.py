@@ -10,25 +10,26 @@ from funnel.forecasting._rows import BOOKED, NEW, OPEN, REOPENED, ForecastDeals
 from funnel.stages import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from funnel.calendars import Horizon
     from funnel.forecasting.amounts import ClosingAmounts
     from funnel.forecasting.arrivals import Cohort
     from funnel.models import FittedModel
     from funnel.tables import Pipeline
-    from funnel.typing import FloatArray, IntArray
+    from funnel.typing import DateArray, FloatArray, IntArray
+
+    Curve = Callable[[Pipeline, DateArray], FloatArray]
 
 __all__ = ["chances", "joined", "new_chances", "rows_of"]
 
 CHUNK = 65_536  # deals asked of the model at once
 
 
-def chances(
-    model: FittedModel, pipeline: Pipeline, horizon: Horizon
-) -> tuple[FloatArray, IntArray]:
+def chances(curve: Curve, pipeline: Pipeline, horizon: Horizon) -> tuple[FloatArray, IntArray]:
     """(n,) -> (n, k), (n,): chances by period, and the part of each deal (-1: not in the forecast).
 
+    `curve` is the `win_curve` of a model.
     Won deals are certain in the period of their closing day; for open and lost ones the chance is
     W(end - 1) - W(max(start - 1, as_of)). Lost deals that cannot come back are left out.
     """
@@ -46,7 +47,7 @@ def chances(
     for begin in range(0, len(rows) if len(dates) else 0, CHUNK):
         some = rows[begin : begin + CHUNK]
         won_by = np.zeros((len(some), len(days)))
-        won_by[:, ahead] = model.win_curve(pipeline.select(some), dates)
+        won_by[:, ahead] = curve(pipeline.select(some), dates)
         chance[some] = np.diff(won_by, axis=1)
     part[rows] = np.where(pipeline.outcome[rows] == Outcome.OPEN, OPEN, REOPENED)
     part[(part == REOPENED) & ~chance.any(axis=1)] = -1
@@ -66,7 +67,10 @@ def new_chances(
     if calendar_aware:
         parts = zip(weights, cohorts, strict=True)
         return sum(
-            (weight * chances(model, cohort.pipeline, horizon)[0] for weight, cohort in parts),
+            (
+                weight * chances(model.win_curve, cohort.pipeline, horizon)[0]
+                for weight, cohort in parts
+            ),
             start=np.zeros((len(prototypes), len(horizon))),
         )
     days = np.array([cohort.day for cohort in cohorts])

@@ -14,6 +14,7 @@ from funnel.kernels import compound
 from funnel.kernels.labels import texts
 
 if TYPE_CHECKING:
+    from funnel.forecasting._books import Book
     from funnel.forecasting.dependence import Shock
     from funnel.kernels.compound import Law
     from funnel.typing import FloatArray
@@ -25,25 +26,23 @@ WEAK = 0.3  # where what is shared spreads less than that much of the rest, few 
 PIECES = 8  # most pieces into which the space between two states is cut
 
 
-def law(deals: ForecastDeals, unknown: Amounts, shock: Shock | None, dispersion: float) -> Law:
+def law(book: Book, unknown: Amounts, shock: Shock | None, dispersion: float) -> Law:
     """Return the law of the one period of these deals.
 
     It is a mixture over the states of what deals share; within each, existing deals are won or not
     and new ones come in Poisson numbers, all independent.
     """
-    found = enough_states(deals, unknown, shock, dispersion)
+    found = enough_states(book, unknown, shock, dispersion)
     laws = [
-        given(deals, unknown, one, factor)
+        given(book.rows, unknown, one, factor)
         for one, factor in zip(found.shock.tolist(), found.new.tolist(), strict=True)
     ]
     return _mixed(laws) if len(laws) > 1 else laws[0]
 
 
-def enough_states(
-    deals: ForecastDeals, unknown: Amounts, shock: Shock | None, dispersion: float
-) -> States:
+def enough_states(book: Book, unknown: Amounts, shock: Shock | None, dispersion: float) -> States:
     """Return the states that the law of the one period needs: the fewer, the less they matter."""
-    split = variance(deals, unknown, shock, dispersion)
+    split = variance(book.lots, unknown, shock, dispersion)
     shared, within = float((split.level + split.shock)[0]), float(split.within[0])
     if shared <= 1e-12 * within:
         return States(np.zeros(1), np.ones(1))

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from funnel.forecasting._rows import BOOKED, REOPENED
+from funnel.forecasting._parts import BOOKED, REOPENED
+from funnel.kernels.cells import COUNT, UNKNOWN
 
 if TYPE_CHECKING:
+    from funnel.forecasting._lots import Lots
     from funnel.forecasting._rows import ForecastDeals
     from funnel.forecasting.amounts import Amounts
     from funnel.forecasting.dependence import Shock
     from funnel.typing import BoolArray, FloatArray
 
-__all__ = ["Variance", "amount_moments", "leverage", "variance"]
+__all__ = ["Variance", "amount_moments", "expected", "leverage", "variance", "wins"]
 
 
 class Variance(NamedTuple):
@@ -52,6 +54,23 @@ class Variance(NamedTuple):
         return np.maximum(self.within + self.level + self.shock, 0.0)
 
 
+def expected(lots: Lots, unknown: Amounts) -> FloatArray:
+    """Return the expected money by period, (k,)."""
+    return np.asarray(_sums(lots, unknown, 1) @ lots.chance)
+
+
+def wins(lots: Lots) -> FloatArray:
+    """Return the expected number of deals won by period, (k,)."""
+    return np.asarray(lots.power(COUNT) @ lots.chance)
+
+
+def _sums(lots: Lots, unknown: Amounts, order: int) -> FloatArray:
+    """Return the sum of the mean amounts of the deals of each lot, or of their squares, (l,)."""
+    nameless = lots.power(UNKNOWN)
+    known = lots.power(order)
+    return known + nameless * unknown.mean**order if nameless.any() else known
+
+
 def amount_moments(deals: ForecastDeals, unknown: Amounts) -> tuple[FloatArray, FloatArray]:
     """(n,), (n,): mean and variance of the amount of each deal if it is won."""
     nameless = np.isnan(deals.amount)
@@ -60,9 +79,7 @@ def amount_moments(deals: ForecastDeals, unknown: Amounts) -> tuple[FloatArray, 
     return mean, np.where(nameless, unknown.square - unknown.mean**2, known)
 
 
-def variance(
-    deals: ForecastDeals, unknown: Amounts, shock: Shock | None, dispersion: float
-) -> Variance:
+def variance(lots: Lots, unknown: Amounts, shock: Shock | None, dispersion: float) -> Variance:
     """Split the variance of the money of each period.
 
     Notes
@@ -73,17 +90,19 @@ def variance(
     amount; new deals, whose number is Poisson with mean p, bring ``a^2 p``. What is shared adds
     ``v (sum p r a)^2`` and, of new deals, ``d (1 + v) (sum p a)^2``.
     """
-    mean, vague = amount_moments(deals, unknown)
+    mean, square = (_sums(lots, unknown, order) for order in (1, 2))
+    nameless, vague = lots.power(UNKNOWN), lots.ratio**2 * lots.power(2)
+    if nameless.any():
+        vague = vague + nameless * (unknown.square - unknown.mean**2)
     moved = 0.0 if shock is None else shock.variance
-    chance, new = deals.chance, deals.is_new
-    square = mean**2
-    both = np.where(new, 0.0, square * (1.0 + moved * deals.response**2))
+    chance, new = lots.chance, lots.is_new
+    both = np.where(new, 0.0, square * (1.0 + moved * lots.response**2))
 
     def won_or_not(rows: BoolArray) -> FloatArray:
         """Return what some deals bring by being won or not."""
         return np.asarray((square * rows) @ chance - (both * rows) @ chance**2)
 
-    again = deals.part == REOPENED
+    again = lots.part == REOPENED
     number = (mean * new) @ chance
     return Variance(
         open=won_or_not(~new & ~again),
@@ -91,18 +110,17 @@ def variance(
         new=won_or_not(new),
         amounts=np.asarray(vague @ chance),
         level=np.asarray(dispersion * (1.0 + moved) * number**2),
-        shock=np.asarray(moved * ((mean * deals.response) @ chance) ** 2),
+        shock=np.asarray(moved * ((mean * lots.response) @ chance) ** 2),
     )
 
 
-def leverage(deals: ForecastDeals, unknown: Amounts, part: int | None) -> float:
+def leverage(lots: Lots, unknown: Amounts, part: int | None) -> float:
     """Return by how much a shared shock has to exceed the relative error that it makes.
 
     It is the expected money still to come (of one part, or of all) over what a shock of one adds
     to it; 0 where there is nothing that could move.
     """
-    rows = deals.part != BOOKED if part is None else deals.part == part
-    mean, _ = amount_moments(deals, unknown)
-    to_come = np.where(rows, mean * deals.within, 0.0)
-    swing = float(to_come @ deals.response)
+    some = lots.part != BOOKED if part is None else lots.part == part
+    to_come = np.where(some, _sums(lots, unknown, 1) * lots.within, 0.0)
+    swing = float(to_come @ lots.response)
     return float(to_come.sum()) / swing if swing > 0.0 else 0.0

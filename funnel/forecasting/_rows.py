@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from funnel.forecasting._lots import of_rows
+from funnel.forecasting._parts import BOOKED, NEW, OPEN, PARTS, REOPENED
+
 if TYPE_CHECKING:
+    from funnel.forecasting._lots import Lots
     from funnel.typing import BoolArray, FloatArray, IntArray, StringArray
 
 __all__ = ["BOOKED", "NEW", "OPEN", "PARTS", "REOPENED", "ForecastDeals"]
-
-PARTS = ("booked", "open", "reopened", "new")
-"""What a forecast is made of: deals won already, deals open at `as_of`, lost deals that come back,
-and deals that do not exist yet."""
-
-
-BOOKED, OPEN, REOPENED, NEW = range(len(PARTS))
 
 
 def _certain(deals: ForecastDeals) -> FloatArray:
@@ -80,6 +77,34 @@ class ForecastDeals:
         """Chance (expected number, where new) to be booked within the whole horizon, (n,)."""
         whole = self.chance.sum(axis=1)
         return np.asarray(np.where(self.is_new, whole, np.minimum(whole, 1.0)))
+
+    @property
+    def lots(self) -> Lots:
+        """Each deal as a lot of its own."""
+        return of_rows(self)
+
+    @property
+    def money(self) -> Lots:
+        """The same: see `CellBook`."""
+        return of_rows(self)
+
+    @property
+    def rows(self) -> ForecastDeals:
+        """The deals themselves: see `CellBook`."""
+        return self
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.ids)
+
+    def of_part(self, part: int) -> ForecastDeals:
+        """Return the deals of one part."""
+        return self.select(self.part == part)
+
+    def of_group(self, group: int) -> ForecastDeals:
+        """Return the deals of one group, which becomes the only one."""
+        picked = self.select(self.group == group)
+        return attrs.evolve(picked, group=np.zeros(len(picked.ids), dtype=np.int32))
 
     def merged(self, first: int, last: int) -> ForecastDeals:
         """Return the deals with one period instead of some: `first` to `last`, both included."""

@@ -6,7 +6,6 @@ import types
 from typing import TYPE_CHECKING
 
 import attrs
-import numpy as np
 
 from funnel._display import percent
 from funnel.calendars import Horizon
@@ -29,9 +28,8 @@ LOST = 0.9
 
 def parts(forecast: Forecast) -> Mapping[str, Forecast]:
     """Return the forecast of each part, see `Forecast.parts`."""
-    deals = forecast.deals
     found = {
-        name: attrs.evolve(forecast, deals=deals.select(deals.part == code))
+        name: attrs.evolve(forecast, deals=forecast.book.of_part(code))
         for code, name in enumerate(PARTS)
     }
     return types.MappingProxyType(found)
@@ -42,9 +40,7 @@ def group(forecast: Forecast, key: str | Sequence[str]) -> Forecast:
     wanted, keys = (key,) if isinstance(key, str) else tuple(key), forecast.keys
     if wanted not in keys:
         raise UnknownColumnError(" / ".join(wanted), (" / ".join(known) for known in keys))
-    rows = forecast.deals.group == keys.index(wanted)
-    picked = forecast.deals.select(rows)
-    alone = attrs.evolve(picked, group=np.zeros(len(picked.ids), dtype=np.int32))
+    alone = forecast.book.of_group(keys.index(wanted))
     return attrs.evolve(forecast, keys=(wanted,), deals=alone)
 
 
@@ -57,7 +53,7 @@ def between(forecast: Forecast, first: str, last: str) -> Forecast:
     label = first if begin == end else f"{first} to {last}"
     edges = forecast.horizon.edges[[begin, end + 1]]
     return attrs.evolve(
-        forecast, horizon=Horizon(edges, labels=(label,)), deals=forecast.deals.merged(begin, end)
+        forecast, horizon=Horizon(edges, labels=(label,)), deals=forecast.book.merged(begin, end)
     )
 
 
@@ -78,7 +74,7 @@ def with_shock(forecast: Forecast, shock: Shock | None, *, part: str | None) -> 
     if shock is None:
         return attrs.evolve(forecast, shock=None)
     code = None if part is None else PARTS.index(part)
-    factor = leverage(forecast.deals, forecast.unknown, code)
+    factor = leverage(forecast.book.money, forecast.unknown, code)
     if factor == 0.0 or shock.scale < NEGLIGIBLE:
         return forecast
     moved = shock.scaled(factor)

@@ -10,28 +10,32 @@ import numpy as np
 
 from funnel.calendars import to_date
 from funnel.errors import InsufficientDataError, LeakError, ValidationError
-from funnel.forecasting._chances import chances, joined, new_chances, rows_of
+from funnel.forecasting._books import book_of
+from funnel.forecasting._cells import Source
+from funnel.forecasting._chances import joined, new_chances, rows_of
 from funnel.forecasting._parameters import parameter_shock
-from funnel.forecasting._rows import NEW, ForecastDeals
-from funnel.forecasting.amounts import amounts_of, closing_until, summarize_closing
+from funnel.forecasting._rows import NEW
+from funnel.forecasting.amounts import Amounts, amounts_of, closing_until, summarize_closing
 from funnel.forecasting.arrivals import Arrivals
 from funnel.forecasting.basis import Basis
 from funnel.forecasting.forecast import Forecast
+from funnel.kernels.cells import UNKNOWN
 from funnel.models import FittedModel, StageModel, registry
 from funnel.models.base import HasDraw
-from funnel.stages import Outcome
 from funnel.summary import summarize, summarize_until
-from funnel.typing import NO_DAY
+from funnel.tables.groups import used_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from funnel.calendars import Horizon
-    from funnel.forecasting.amounts import Amounts, ClosingAmounts, ClosingSummary
+    from funnel.forecasting._books import Book
+    from funnel.forecasting.amounts import ClosingAmounts, ClosingSummary
     from funnel.forecasting.arrivals import ArrivalSummary, FittedArrivals
     from funnel.summary import HistorySource
     from funnel.tables import History, Pipeline
+    from funnel.typing import IntArray
 
 __all__ = ["DealForecaster", "FittedDealForecaster"]
 
@@ -281,85 +285,62 @@ class FittedDealForecaster:
             raise LeakError(msg)
         pipeline.require(*self.model.needs)
         columns = (by,) if isinstance(by, str) else tuple(by)
-        chance, part = chances(self.model, pipeline, horizon)
-        counted = np.flatnonzero(part >= 0)
-        keys, deals = self._rows(pipeline, chance, part, horizon, columns)
-        unknown = None if self.amounts is None else self.amounts.unknown
-        if unknown is None or not len(unknown.atoms):  # nothing of known amount was won yet
+        keys, source, book = self._deals(pipeline, horizon, columns)
+        nameless = int(book.money.power(UNKNOWN).sum())
+        unknown = (
+            Amounts(np.empty(0), np.empty(0)) if self.amounts is None else self.amounts.unknown
+        )
+        if nameless and not len(unknown.atoms):  # nothing of known amount was won yet
             unknown = amounts_of(pipeline)
-        nameless = int(np.count_nonzero(np.isnan(deals.amount)))
         if nameless and not len(unknown.atoms):
             what = (
-                f"{nameless:,} of {len(deals.ids):,} deals have no amount, and open or won deals "
-                "of known amount"
+                f"{nameless:,} of {len(book):,} deals have no amount, and open or won deals of "
+                "known amount"
             )
             remedy = "Give amounts; amount=1 for every deal counts deals."
             raise InsufficientDataError(what, needed=1, found=0, remedy=remedy)
         outlook = Forecast(
             horizon=horizon,
             as_of=pipeline.as_of,
-            currency=pipeline.select(counted).currency,
+            currency=source.currency(),
             by=columns,
             keys=keys,
-            deals=deals,
+            deals=book,
             unknown=unknown,
             model=self.name,
             dispersion=0.0
             if self.arrivals is None
             else self.arrivals.dispersion + self.arrivals.uncertainty,
-            notes=(*self.notes, *self._notes(pipeline, deals, unknown)),
+            notes=(*self.notes, *self._notes(source, unknown)),
         )
-        return self._shared(outlook, pipeline)
+        return self._shared(outlook, source)
 
-    def _shared(self, outlook: Forecast, pipeline: Pipeline) -> Forecast:
+    def _shared(self, outlook: Forecast, source: Source) -> Forecast:
         """Add what open deals share: the error of the model's parameters."""
         if self.spread == "independent":
             return outlook
         if not isinstance(self.model, HasDraw):
             note = "the model does not say how sure its parameters are: deals count as independent"
             return attrs.evolve(outlook, notes=(*outlook.notes, note))
-        deals = pipeline.select(pipeline.outcome == Outcome.OPEN)
-        amount = deals.amount if self.amounts is None else self.amounts.at_closing(deals)[0]
-        amount = np.where(np.isnan(amount), outlook.unknown.mean, amount)
-        last = int(outlook.horizon.edges[-1]) - 1
-        shock = parameter_shock(self.model, deals, last, amount)
+        shock = parameter_shock(self.model, source, outlook.unknown.mean)
         return outlook if shock is None else outlook.with_shock(shock, part="open")
 
-    def _rows(
-        self,
-        pipeline: Pipeline,
-        chance: np.ndarray[Any, Any],
-        part: np.ndarray[Any, Any],
-        horizon: Horizon,
-        by: tuple[str, ...],
-    ) -> tuple[tuple[tuple[str, ...], ...], ForecastDeals]:
-        """Return the groups, and the rows of all parts."""
-        counted = np.flatnonzero(part >= 0)
-        groups = pipeline.groups(by)
+    def _deals(
+        self, pipeline: Pipeline, horizon: Horizon, by: tuple[str, ...]
+    ) -> tuple[tuple[tuple[str, ...], ...], Source, Book]:
+        """Return the groups, the deals that exist, and these together with new ones."""
+        keys = used_groups(pipeline, by)[0]
+        numbers: IntArray = np.arange(len(keys))
         end = int(horizon.edges[-1])
         cohorts = () if self.arrivals is None else self.arrivals.cohorts(pipeline.as_of, end)
         if not cohorts:
-            picked = pipeline.select(counted)
-            return groups[0], rows_of(
-                picked,
-                chance[counted],
-                part[counted],
-                groups[1][counted],
-                horizon=horizon,
-                amounts=self.amounts,
-            )
+            source = Source(self.model, pipeline, horizon, self.amounts, by, numbers)
+            return keys, source, book_of(source)
         prototypes = cohorts[0].pipeline
-        keys, mine, theirs = joined(groups, prototypes.groups(by))
+        keys, numbers, theirs = joined((keys, numbers), prototypes.groups(by))
+        source = Source(self.model, pipeline, horizon, self.amounts, by, numbers)
         number = new_chances(self.model, cohorts, horizon, calendar_aware=self.calendar_aware)
         fruitful = np.flatnonzero(number.any(axis=1))
-        there = rows_of(
-            pipeline.select(counted),
-            chance[counted],
-            part[counted],
-            mine[counted],
-            horizon=horizon,
-            amounts=self.amounts,
-        )
         new = rows_of(
             prototypes.select(fruitful),
             number[fruitful],
@@ -368,19 +349,17 @@ class FittedDealForecaster:
             horizon=horizon,
             amounts=self.amounts,
         )
-        return keys, there.with_rows(new)
+        return keys, source, book_of(source, new)
 
-    def _notes(self, pipeline: Pipeline, deals: ForecastDeals, unknown: Amounts) -> tuple[str, ...]:
+    def _notes(self, source: Source, unknown: Amounts) -> tuple[str, ...]:
         """Say what was assumed, and which deals were treated in a special way."""
-        said = list(getattr(self.model, "notes", lambda _: ())(pipeline))
-        undated = (pipeline.outcome == Outcome.WON) & (pipeline.closed_on == NO_DAY)
-        if np.any(undated):
-            amount = float(np.nansum(pipeline.amount[undated]))
+        said = list(getattr(self.model, "notes", lambda _: ())(source.pipeline))
+        undated, amount = source.undated()
+        if undated:
             said.append(
-                f"{int(undated.sum()):,} won deals ({amount:,.0f}) have no closing day and are in "
-                "no period"
+                f"{undated:,} won deals ({amount:,.0f}) have no closing day and are in no period"
             )
-        nameless = int(np.count_nonzero(np.isnan(deals.amount) & ~deals.is_new))
+        nameless = int(source.money.power(UNKNOWN).sum())
         if nameless:
             said.append(
                 f"{nameless:,} deals have no amount; each counts as one drawn from those known "

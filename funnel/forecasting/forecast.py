@@ -18,6 +18,7 @@ from funnel.kernels import compound
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from funnel.forecasting._books import Book
     from funnel.forecasting._joint import JointProbability
     from funnel.forecasting._moments import Variance
     from funnel.forecasting._rows import ForecastDeals
@@ -91,7 +92,7 @@ class Forecast:
     currency: str
     by: tuple[str, ...]
     keys: tuple[tuple[str, ...], ...]
-    deals: ForecastDeals
+    book: Book = attrs.field(alias="deals")
     unknown: Amounts
     model: str
     dispersion: float = 0.0
@@ -130,12 +131,17 @@ class Forecast:
         deals, no_amounts = _laws.from_moments(booked, mean, variance, model)
         return cls(horizon, as_of, currency, by, keys, deals, no_amounts, model, notes=notes)
 
+    @property
+    def deals(self) -> ForecastDeals:
+        """The deals behind it, one by one; where there are many, this takes time and memory."""
+        return self.book.rows
+
     # -- moments ---------------------------------------------------------------------------------
 
     @functools.cached_property
     def expected(self) -> FloatArray:
         """Expected booked money by period, (k,), in major units of `currency`."""
-        return _moments.amount_moments(self.deals, self.unknown)[0] @ self.deals.chance
+        return _moments.expected(self.book.money, self.unknown)
 
     @functools.cached_property
     def sd(self) -> FloatArray:
@@ -145,12 +151,12 @@ class Forecast:
     @functools.cached_property
     def _variance(self) -> Variance:
         """The variance of each period, split by its sources."""
-        return _moments.variance(self.deals, self.unknown, self.shock, self.dispersion)
+        return _moments.variance(self.book.lots, self.unknown, self.shock, self.dispersion)
 
     @property
     def expected_wins(self) -> FloatArray:
         """Expected number of deals booked by period, (k,)."""
-        return np.asarray(self.deals.chance.sum(axis=0))
+        return _moments.wins(self.book.lots)
 
     # -- distribution ----------------------------------------------------------------------------
 
@@ -158,7 +164,7 @@ class Forecast:
     def laws(self) -> tuple[Law, ...]:
         """The distribution of each period."""
         return tuple(
-            _laws.law(self.deals.merged(period, period), self.unknown, self.shock, self.dispersion)
+            _laws.law(self.book.merged(period, period), self.unknown, self.shock, self.dispersion)
             for period in range(len(self.horizon))
         )
 
@@ -207,12 +213,8 @@ class Forecast:
             When a target is NaN, or their number is not that of the periods.
         """
         targets = self._targets(target)
-        return np.array(
-            [
-                compound.survival(law, goal[None])[0]
-                for law, goal in zip(self.laws, targets, strict=True)
-            ]
-        )
+        pairs = zip(self.laws, targets, strict=True)
+        return np.array([compound.survival(law, goal[None])[0] for law, goal in pairs])
 
     def _targets(self, target: float | Sequence[float] | FloatArray) -> FloatArray:
         """Return one target for each period."""
@@ -316,8 +318,8 @@ class Forecast:
 
     def total(self) -> Forecast:
         """Return the forecast of the whole horizon as one period."""
-        deals = self.deals.merged(0, len(self.horizon) - 1)
-        return attrs.evolve(self, horizon=self.horizon.whole(), deals=deals)
+        whole = self.book.merged(0, len(self.horizon) - 1)
+        return attrs.evolve(self, horizon=self.horizon.whole(), deals=whole)
 
     def between(self, first: str, last: str) -> Forecast:
         """Return the forecast of some consecutive periods as one.
@@ -387,7 +389,7 @@ class Forecast:
         groups = f", {len(self.keys)} groups by {', '.join(self.by)}" if self.by else ""
         return (
             f"Forecast({self.model!r} as of {to_date(self.as_of)}, {len(self.horizon)} periods "
-            f"from {self.horizon.start}{groups}, {len(self.deals.ids):,} deals)"
+            f"from {self.horizon.start}{groups}, {len(self.book):,} deals)"
         )
 
     def _repr_html_(self) -> str:

@@ -11,7 +11,7 @@ from funnel._display import money, percent
 from funnel.forecasting._joint import whole as whole_number
 from funnel.forecasting._laws import enough_states, given
 from funnel.forecasting._moments import amount_moments, variance
-from funnel.forecasting._rows import BOOKED, PARTS
+from funnel.forecasting._rows import BOOKED
 from funnel.kernels import compound
 from funnel.kernels.labels import texts
 from funnel.results import ResultTable
@@ -133,10 +133,8 @@ class DecidingDeals(ResultTable):
 def sources(forecast: Forecast) -> Sources:
     """Split expected money and variance of the whole horizon, see `Forecast.sources`."""
     whole = forecast.total()
-    mean, _ = amount_moments(whole.deals, whole.unknown)
-    due = np.bincount(whole.deals.part, mean * whole.deals.within, minlength=len(PARTS))
-    expected = dict(zip(PARTS, due.tolist(), strict=True))
-    split = variance(whole.deals, whole.unknown, whole.shock, whole.dispersion)
+    expected = {name: float(part.expected[0]) for name, part in whole.parts.items()}
+    split = variance(whole.book.lots, whole.unknown, whole.shock, whole.dispersion)
     varied = {name: float(values[0]) for name, values in split._asdict().items()}
     return Sources(
         source=texts([label for _, label in ROWS]),

@@ -38,6 +38,6 @@ def gathered(model: HasCells, pipeline: Pipeline, dates: DateArray) -> FloatArra
     found, place = distinct(cells)
     if not len(found) or not len(dates):
         return np.zeros((len(pipeline), len(dates)))
-    curves = model.cell_curves(found, pipeline.as_of, dates)[place]
+    curves = model.cell_curves(found, pipeline, dates)[place]
     curves[cells < 0] = 0.0
     return curves

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from funnel.errors import ExtrapolationWarning
 from funnel.kernels import renewal
 from funnel.models._sojourns import CLASSES, Layout
 from funnel.stages import Outcome
+from funnel.tables.sums import count_open
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
     from funnel.tables import Pipeline
     from funnel.typing import FloatArray, IntArray
 
-__all__ = ["ages_in_state", "cell_wins", "entry_wins", "fresh_wins"]
+__all__ = [
+    "ages_in_state",
+    "cell_wins",
+    "entry_wins",
+    "fresh_wins",
+    "stages_of",
+    "warn_of_older",
+]
 
 NOISE = 1e-12  # transforms leave some 1e-14 of what cannot happen: below this, nothing can
 
@@ -26,6 +36,24 @@ def ages_in_state(pipeline: Pipeline) -> IntArray:
     since = np.where(pipeline.closed_on == NO_DAY, -1, pipeline.as_of - closed)
     age = np.where(pipeline.outcome == Outcome.OPEN, pipeline.days_in_stage, since)
     return np.maximum(age, -1)
+
+
+def stages_of(layout: Layout, states: IntArray) -> IntArray:
+    """Return the code of the stage of each state, whatever the segment: (c,) -> (c,)."""
+    lost = np.asarray(layout.funnel.lost_codes, dtype=np.int64)
+    codes = np.concatenate((np.repeat(np.arange(layout.stages), CLASSES), lost))
+    return np.asarray(codes[states % layout.states])
+
+
+def warn_of_older(pipeline: Pipeline, days: int) -> None:
+    """Say how many open deals are in their stage for as many days as none in history."""
+    older = count_open(pipeline, lambda deals: np.asarray(deals.days_in_stage >= days))
+    if older:
+        message = (
+            f"{older:,} open deals are in their stage for longer than any in history "
+            f"({days - 1} days); the last hazard seen is carried on for them"
+        )
+        warnings.warn(message, ExtrapolationWarning, stacklevel=4)
 
 
 def fresh_wins(

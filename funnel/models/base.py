@@ -205,18 +205,34 @@ def _counts_once(model: StageModel[Any]) -> bool:
 class HasCells(FittedModel, Protocol):
     """Optional: a fitted model with few distinct curves, so that sums go by cell.
 
-    Deals in one cell have the same curve at any date: ``model.win_curve(pipeline, dates)[i]`` is
-    the row of ``model.cell_curves(cells, pipeline.as_of, dates)`` that belongs to deal i.
+    Deals in one cell are in one stage and have the same curve at any date:
+    ``model.win_curve(pipeline, dates)[i]`` is the row of
+    ``model.cell_curves(cells, pipeline, dates)`` that belongs to deal i. So forecasts add up the
+    deals by cell, once for each table, and never look at all of them again.
     """
+
+    @property
+    def numbering(self) -> Hashable:
+        """What the numbers of cells mean; equal where `cells` gives equal numbers to all deals."""
+        ...
+
+    def check(self, pipeline: Pipeline, /) -> None:
+        """Raise or warn of what `win_curve` would raise or warn of."""
+        ...
 
     def cells(self, pipeline: Pipeline, /) -> IntArray:
         """Return the cell of each deal: (n,) numbers >= 0; -1 where the chance is 0 for ever."""
         ...
 
-    def cell_curves(self, cells: IntArray, as_of: int, dates: DateArray, /) -> FloatArray:
-        """Return the win curves of cells: (c,), (), (k,) -> (c, k).
+    def cell_stages(self, cells: IntArray, pipeline: Pipeline, /) -> IntArray:
+        """Return the code of the stage that the deals of each cell are in: (c,) -> (c,)."""
+        ...
 
-        `cells` are numbers that `cells` gave, ascending, each once.
+    def cell_curves(self, cells: IntArray, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
+        """Return the win curves of cells: (c,), (k,) -> (c, k).
+
+        `cells` are numbers that `cells` gave, ascending, each once. Of the `pipeline` only the day
+        and the funnel matter.
         """
         ...
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
 import numpy as np
 
-from funnel.errors import ExtrapolationWarning, InsufficientDataError, ValidationError
+from funnel.errors import InsufficientDataError, ValidationError
 from funnel.kernels import flow
 from funnel.kernels.arrays import frozen
 from funnel.models._cells import gathered
-from funnel.models._curves import ages_in_state, cell_wins
+from funnel.models._curves import ages_in_state, cell_wins, stages_of, warn_of_older
 from funnel.models._flow import StageFlow
 from funnel.models._half_life import AUTO, best_half_life, half_life_or_auto
 from funnel.models._hazards import THIN, draw_states, hazards_of, scaled
@@ -30,7 +29,7 @@ from funnel.models._sojourn_counts import sojourns_until, summarize_sojourns
 from funnel.models._sojourns import CLASSES, Layout, Sojourns
 from funnel.models._validators import positive, require_whole
 from funnel.models.base import FittedModel, StageModel
-from funnel.stages import Funnel, Outcome
+from funnel.stages import Funnel  # noqa: TC001 - what a stored model is made of
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -85,9 +84,14 @@ class FittedSemiMarkov:
 
     def win_curve(self, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
         """Return the chance to be won by each date given stage, visit, age and segment: (n, k)."""
-        curves = gathered(self, pipeline, dates)
-        self._warn(pipeline)
-        return curves
+        self.check(pipeline)
+        return gathered(self, pipeline, dates)
+
+    @property
+    def numbering(self) -> Hashable:
+        """By segment, state, and days of age up to the oldest."""
+        table = Segments.of(Layout(self.funnel), self.effects)
+        return "state and age", self.funnel.ids, self.hazards.shape[2], table.columns, table.levels
 
     def cells(self, pipeline: Pipeline, /) -> IntArray:
         """Return the cell of each deal, (n,): its segment, state and age; -1 won or removed."""
@@ -97,10 +101,15 @@ class FittedSemiMarkov:
         cell = state * (days + 1) + np.where(age < 0, days, np.minimum(age, days - 1))
         return np.where(state < 0, -1, segment * (layout.states * (days + 1)) + cell)
 
-    def cell_curves(self, cells: IntArray, as_of: int, dates: DateArray, /) -> FloatArray:
-        """Return the win curves of cells that `cells` gave, ascending: (c,), (), (k,) -> (c, k)."""
+    def cell_stages(self, cells: IntArray, pipeline: Pipeline, /) -> IntArray:
+        """Return the code of the stage of each cell: (c,) -> (c,)."""
+        del pipeline
+        return stages_of(Layout(self.funnel), cells // (self.hazards.shape[2] + 1))
+
+    def cell_curves(self, cells: IntArray, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
+        """Return the win curves of cells that `cells` gave, ascending: (c,), (k,) -> (c, k)."""
         layout = Layout(self.funnel)
-        ahead = dates.astype("datetime64[D]").astype(np.int64) - as_of
+        ahead = dates.astype("datetime64[D]").astype(np.int64) - pipeline.as_of
         chances = np.zeros((len(cells), len(ahead)))
         for rows, inside, hazards in self._by_segment(cells):
             chances[rows] = cell_wins(
@@ -163,7 +172,7 @@ class FittedSemiMarkov:
             present = by_age[:, :ages] + by_age[:, ages:] * share
             found = self._forward(hazards, present, np.zeros(layout.states), days)
             total = flow.Flow(*(a + b for a, b in zip(total, found, strict=True)))
-        self._warn(pipeline)
+        self.check(pipeline)
         return self._staged(total, pipeline.as_of + 1)
 
     def fresh_flow(self, stage: str, days: int, /) -> StageFlow:
@@ -243,16 +252,9 @@ class FittedSemiMarkov:
         hazards = changed(Layout(self.funnel), self.hazards, conversions, durations)
         return attrs.evolve(self, hazards=hazards)
 
-    def _warn(self, pipeline: Pipeline) -> None:
+    def check(self, pipeline: Pipeline, /) -> None:
         """Say how many open deals are older than any in history."""
-        is_open = pipeline.outcome == Outcome.OPEN
-        older = int(np.count_nonzero(is_open & (pipeline.days_in_stage >= self.hazards.shape[2])))
-        if older:
-            message = (
-                f"{older:,} open deals are in their stage for longer than any in history "
-                f"({self.hazards.shape[2] - 1} days); the last hazard seen is carried on for them"
-            )
-            warnings.warn(message, ExtrapolationWarning, stacklevel=3)
+        warn_of_older(pipeline, self.hazards.shape[2])
 
 
 def _no_flow(layout: Layout, days: int) -> flow.Flow:

@@ -8,15 +8,25 @@ import attrs
 import numpy as np
 
 from funnel.errors import ValidationError
+from funnel.kernels.cells import COUNT
+from funnel.models._cells import gathered
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Outcome
+from funnel.tables.sums import cell_sums, kept
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from funnel.tables import History, Pipeline
-    from funnel.typing import DateArray, DayArray, FloatArray
+    from funnel.typing import DateArray, FloatArray, IntArray
 
 __all__ = ["FittedTextbook", "Textbook", "TextbookSummary"]
+
+UNDATED, OVERDUE = 0, 1
+"""Promises that there are not, and that have passed; d days ahead is `OVERDUE` + d."""
+
+NEVER = 2**31
 
 
 def _days(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -52,15 +62,6 @@ class FittedTextbook:
 
     needs: ClassVar[tuple[str, ...]] = ()
 
-    def closing_days(self, pipeline: Pipeline) -> DayArray:
-        """Return the day on which each deal is taken to close, (n,); `NO_DAY` for never."""
-        promise = pipeline.expected_close
-        overdue = (promise != NO_DAY) & (promise <= pipeline.as_of)
-        for rows, days in ((overdue, self.overdue_after), (promise == NO_DAY, self.undated_after)):
-            day = NO_DAY if days is None else pipeline.as_of + days
-            promise = np.where(rows, np.int32(day), promise)
-        return promise
-
     def win_curve(self, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
         """Return the typed probability from the closing day on, 0 before: (n,), (k,) -> (n, k).
 
@@ -69,9 +70,15 @@ class FittedTextbook:
         ValidationError
             When a stage with open deals has no typed probability.
         """
-        is_open = pipeline.outcome == Outcome.OPEN
-        probability = np.where(is_open, pipeline.funnel.probabilities[pipeline.stage], 0.0)
-        untyped = np.flatnonzero(np.isnan(probability))
+        self.check(pipeline)
+        return gathered(self, pipeline, dates)
+
+    def check(self, pipeline: Pipeline, /) -> None:
+        """Demand a typed probability for every stage with open deals."""
+        blank = np.isnan(_probabilities(pipeline))
+        if not blank.any():
+            return
+        untyped = np.flatnonzero(blank[pipeline.stage])
         if len(untyped):
             stage = pipeline.funnel.ids[pipeline.stage[untyped[0]]]
             raise ValidationError.from_rule(
@@ -83,33 +90,74 @@ class FittedTextbook:
                 first=f"{str(pipeline.ids[untyped[0]])!r} in stage {stage!r}",
                 remedy="Type it in the funnel, or use a model that learns it, such as 'win-rate'.",
             )
-        closing = self.closing_days(pipeline)
-        due = dates.astype("datetime64[D]").astype(np.int64)
-        closes = (closing[:, None] <= due) & (closing != NO_DAY)[:, None]
-        return np.asarray(probability[:, None] * closes)
+
+    @property
+    def numbering(self) -> Hashable:
+        """By promise and stage, whatever is done with promises that have passed."""
+        return "promise and stage"
+
+    def cells(self, pipeline: Pipeline, /) -> IntArray:
+        """Return the cell of each deal, (n,): its promise, in days ahead, and its stage."""
+        promise, states = pipeline.expected_close, len(pipeline.funnel.ids)
+        place = np.maximum(promise, pipeline.as_of)
+        place -= np.int32(pipeline.as_of - OVERDUE)
+        place *= promise != NO_DAY
+        place *= np.int32(states)
+        place += pipeline.stage
+        return place
+
+    def cell_stages(self, cells: IntArray, pipeline: Pipeline, /) -> IntArray:
+        """Return the code of the stage of each cell: (c,) -> (c,)."""
+        return np.asarray(cells % len(pipeline.funnel.ids))
+
+    def cell_curves(self, cells: IntArray, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
+        """Return the win curves of cells that `cells` gave, ascending: (c,), (k,) -> (c, k)."""
+        place, stage = np.divmod(cells, len(pipeline.funnel.ids))
+        closing = place - OVERDUE
+        for code, days in ((UNDATED, self.undated_after), (OVERDUE, self.overdue_after)):
+            closing[place == code] = NEVER if days is None else days
+        ahead = dates.astype("datetime64[D]").astype(np.int64) - pipeline.as_of
+        return np.asarray(_probabilities(pipeline)[stage][:, None] * (closing[:, None] <= ahead))
 
     def notes(self, pipeline: Pipeline) -> tuple[str, ...]:
         """Say how many open deals have no promise, or an overdue one, and where they went."""
-        is_open = pipeline.outcome == Outcome.OPEN
-        promise = pipeline.expected_close
+        if (
+            not len(pipeline)
+            or kept(pipeline, "promise", lambda: _first(pipeline)) > pipeline.as_of
+        ):
+            return ()
+        count, amount = (
+            cell_sums(pipeline, self.numbering, self.cells, order) for order in (COUNT, 1)
+        )
+        is_open = pipeline.funnel.outcomes == Outcome.OPEN
         kinds = (
-            ("an overdue expected close", promise <= pipeline.as_of, self.overdue_after),
-            ("no expected close", promise == NO_DAY, self.undated_after),
+            ("an overdue expected close", OVERDUE, self.overdue_after),
+            ("no expected close", UNDATED, self.undated_after),
         )
         said = []
-        for what, mask, days in kinds:
-            rows = is_open & mask & ((promise != NO_DAY) | (what == "no expected close"))
-            if np.any(rows):
-                amount = float(np.nansum(pipeline.amount[rows]))
+        for what, code, days in kinds:
+            cells = code * len(is_open) + np.flatnonzero(is_open)
+            cells = cells[cells < len(count)]
+            if number := int(count[cells].sum()):
                 fate = (
                     "are left out"
                     if days is None
                     else f"are taken to close {days} days after as_of"
                 )
-                said.append(
-                    f"{int(rows.sum()):,} open deals ({amount:,.0f}) have {what} and {fate}"
-                )
+                money = float(amount[cells[cells < len(amount)]].sum())
+                said.append(f"{number:,} open deals ({money:,.0f}) have {what} and {fate}")
         return tuple(said)
+
+
+def _first(pipeline: Pipeline) -> int:
+    """Return the first promise."""
+    return int(pipeline.expected_close.min())
+
+
+def _probabilities(pipeline: Pipeline) -> FloatArray:
+    """Return the typed probability of each state, 0 where deals are closed."""
+    is_open = pipeline.funnel.outcomes == Outcome.OPEN
+    return np.where(is_open, pipeline.funnel.probabilities, 0.0)
 
 
 @attrs.frozen

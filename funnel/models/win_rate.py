@@ -17,13 +17,15 @@ from funnel.models._hazards import THIN, drawn_together
 from funnel.models._validators import whole
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Funnel, Outcome
+from funnel.tables.sums import count_open
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from typing import Self
 
     from funnel.tables import History, Pipeline
-    from funnel.typing import DateArray, FloatArray, IntArray
+    from funnel.typing import BoolArray, DateArray, FloatArray, IntArray
 
 __all__ = ["FittedWinRate", "WinRate", "WinRateSummary"]
 
@@ -129,16 +131,30 @@ class FittedWinRate:
         A deal whose day of entry is unknown is taken to be somewhere in its stay: its chance is
         the average over the ages at which deals are still open.
         """
-        curves = gathered(self, pipeline, dates)
-        is_open, age = pipeline.outcome == Outcome.OPEN, _ages(pipeline)
-        older = int(np.count_nonzero(is_open & (age >= self.survival.shape[1] - 1)))
+        self.check(pipeline)
+        return gathered(self, pipeline, dates)
+
+    def check(self, pipeline: Pipeline, /) -> None:
+        """Say how many open deals are older than any in history."""
+        oldest = self.survival.shape[1] - 1
+        first = pipeline.as_of - oldest
+
+        def are_older(deals: Pipeline) -> BoolArray:
+            entered = deals.stage_entered
+            return np.asarray((entered <= first) & (entered != NO_DAY))
+
+        older = count_open(pipeline, are_older)
         if older:
             message = (
-                f"{older:,} open deals are older than any in history ({self.survival.shape[1] - 1} "
-                "days); the last hazard seen is carried on for them"
+                f"{older:,} open deals are older than any in history ({oldest} days); the last "
+                "hazard seen is carried on for them"
             )
-            warnings.warn(message, ExtrapolationWarning, stacklevel=2)
-        return curves
+            warnings.warn(message, ExtrapolationWarning, stacklevel=3)
+
+    @property
+    def numbering(self) -> Hashable:
+        """By stage, and days since it was entered up to the oldest age."""
+        return "stage and age", self.survival.shape[1]
 
     def cells(self, pipeline: Pipeline, /) -> IntArray:
         """Return the cell of each deal, (n,): its stage and the days since it entered; -1 closed.
@@ -150,9 +166,14 @@ class FittedWinRate:
         cell = pipeline.stage.astype(np.int64) * (oldest + 2) + place
         return np.where(pipeline.outcome == Outcome.OPEN, cell, -1)
 
-    def cell_curves(self, cells: IntArray, as_of: int, dates: DateArray, /) -> FloatArray:
-        """Return the win curves of cells that `cells` gave, ascending: (c,), (), (k,) -> (c, k)."""
-        ahead = dates.astype("datetime64[D]").astype(np.int64) - as_of
+    def cell_stages(self, cells: IntArray, pipeline: Pipeline, /) -> IntArray:
+        """Return the code of the stage of each cell: (c,) -> (c,)."""
+        del pipeline
+        return np.asarray(cells // (self.survival.shape[1] + 1))
+
+    def cell_curves(self, cells: IntArray, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
+        """Return the win curves of cells that `cells` gave, ascending: (c,), (k,) -> (c, k)."""
+        ahead = dates.astype("datetime64[D]").astype(np.int64) - pipeline.as_of
         chances = np.zeros((len(cells), len(ahead)))
         stage, age = np.divmod(cells, self.survival.shape[1] + 1)
         for code in np.unique(stage).tolist():

@@ -214,7 +214,7 @@ class Inflow:
     def outlook(self, entries: FloatArray) -> Forecast:
         """Return the forecast where deals come in Poisson numbers with these means, (f,)."""
         new = self._new(np.tensordot(entries, self.response.chance, axes=1))
-        deals = self.existing.deals.with_rows(new)
+        deals = self.existing.book.with_rows(new)
         return self._shared(attrs.evolve(self.existing, deals=deals), entries)
 
     def _new(self, number: FloatArray) -> ForecastDeals:
@@ -335,7 +335,7 @@ def _draws(
     old, new = np.zeros(DRAWS), np.zeros((DRAWS, len(first)))
     for number in range(DRAWS):
         drawn = attrs.evolve(forecaster, model=model.draw(rng))
-        old[number] = ratio @ chances(drawn.model, some, whole.horizon)[0][:, 0]
+        old[number] = ratio @ chances(drawn.model.win_curve, some, whole.horizon)[0][:, 0]
         won = chances_by_week(
             drawn,
             response.prototypes,

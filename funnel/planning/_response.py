@@ -164,7 +164,9 @@ def chances_by_week(
     for week, (begin, rates) in enumerate(zip(first.tolist(), daily, strict=True)):
         if forecaster.calendar_aware and begin > as_of:
             middle = begin + round(float(_shares(rates) @ np.arange(len(rates))))
-            found[week] = chances(forecaster.model, moved(deals, middle), horizon)[0] / count
+            found[week] = (
+                chances(forecaster.model.win_curve, moved(deals, middle), horizon)[0] / count
+            )
             continue
         born = begin + np.arange(len(rates))
         ahead = horizon.edges.astype(np.int64) - born[:, None]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 
 from funnel.calendars import to_date, to_dates, to_day
-from funnel.errors import ValidationError
+from funnel.errors import SchemaMismatchError, ValidationError
 from funnel.kernels.labels import texts
 from funnel.opportunity import Opportunity
+from funnel.stages import ForecastCategory
 from funnel.tables import _build
 from funnel.tables.schema import BLANK
 from funnel.typing import NO_DAY
@@ -116,38 +118,29 @@ def _known(value: Any) -> Any:  # noqa: ANN401 - a value of any kind
     return None if value == "" or value != value else value  # noqa: PLR0124
 
 
-def group(pipeline: Pipeline, by: Sequence[str]) -> tuple[tuple[tuple[str, ...], ...], IntArray]:
-    """Give each group of deals a number, see `Pipeline.groups`."""
-    code = np.zeros(len(pipeline), dtype=np.int64)
-    labels: list[list[str]] = []
-    for name in by:
-        if name == "stage":
-            names, values = list(pipeline.funnel.ids), pipeline.stage
-        else:
-            column = pipeline.schema.column(name)
-            if column.kind != "category":
-                raise ValidationError.from_value(
-                    "by",
-                    "must name columns of categories",
-                    name,
-                    f"{name!r} is a {column.kind} column.",
-                )
-            names, values = [*column.categories], pipeline.columns[name]
-        order = sorted(range(len(names)), key=names.__getitem__)
-        rank = np.empty(len(names) + 1, dtype=np.int64)
-        rank[order] = np.arange(1, len(names) + 1)
-        rank[-1] = 0  # code -1: unknown
-        code = code * (len(names) + 1) + rank[values]
-        labels.append(["", *(names[i] for i in order)])
-    found, inverse = np.unique(code, return_inverse=True)
-    keys = []
-    for value in found.tolist():
-        key, rest = [], value
-        for names in reversed(labels):
-            rest, digit = divmod(rest, len(names))
-            key.append(names[digit])
-        keys.append(tuple(reversed(key)))
-    return tuple(keys), inverse.astype(np.int32)
+def in_funnel(pipeline: Pipeline, funnel: Funnel) -> Pipeline:
+    """Put the deals into a funnel of the same states, see `Pipeline.with_funnel`."""
+    if funnel.ids != pipeline.funnel.ids:
+        msg = (
+            f"the funnel must have the states {', '.join(pipeline.funnel.ids)}; it has "
+            f"{', '.join(funnel.ids)}. Change probabilities by funnel.with_probabilities()."
+        )
+        raise SchemaMismatchError(msg)
+    found = attrs.evolve(pipeline, schema=attrs.evolve(pipeline.schema, funnel=funnel))
+    found.statistics.update(pipeline.statistics)
+    return found
+
+
+def categories(pipeline: Pipeline) -> IntArray:
+    """Return the forecast category of each deal, see `Pipeline.category`."""
+    typed = pipeline.funnel.categories[pipeline.stage]
+    if "category" not in pipeline.schema.names:
+        return typed
+    order = list(ForecastCategory)
+    names = pipeline.schema.column("category").categories
+    own = [order.index(ForecastCategory.parse(name)) for name in names]
+    codes = np.array([*own, -1], dtype=np.int8)[pipeline.columns["category"]]
+    return np.where(codes >= 0, codes, typed)
 
 
 def require(pipeline: Pipeline, names: Sequence[str]) -> None:

@@ -96,6 +96,12 @@ class Names:
         every = np.arange(len(self), dtype=np.int32)
         return Names(self.source if source is None else source, every[rows])
 
+    def part(self, rows: slice) -> Names:
+        """Return consecutive names; nothing of the length of all is made."""
+        if self.rows is not None:
+            return Names(self.source, self.rows[rows])
+        return Names(self.source, np.arange(*rows.indices(len(self)), dtype=np.int32))
+
     @functools.cached_property
     def values(self) -> StringArray:
         """The names as `str`, (n,)."""

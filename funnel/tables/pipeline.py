@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,9 +15,9 @@ from funnel.calendars import to_date, to_dates, to_day, to_days
 from funnel.errors import CurrencyMismatchError, ValidationError
 from funnel.kernels.arrays import frozen
 from funnel.kernels.labels import texts
-from funnel.stages import ForecastCategory, Outcome
-from funnel.tables import _build
-from funnel.tables._deals import COUNTS, DAYS, STAGES, from_deals, group, require, to_deals
+from funnel.stages import Outcome
+from funnel.tables import _build, _deals
+from funnel.tables._deals import COUNTS, DAYS, STAGES
 from funnel.tables._names import Names, as_ids, require_unique, to_names
 from funnel.tables.currency import On, Rates, convert
 from funnel.tables.schema import Column, Schema
@@ -24,7 +25,7 @@ from funnel.tables.table import Table
 from funnel.typing import NO_DAY, DateLike
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
     from funnel.opportunity import Opportunity
     from funnel.stages import Funnel
@@ -44,7 +45,6 @@ class Pipeline(Table):
     Parameters
     ----------
     schema : Schema
-        Funnel and columns.
     as_of : int
         Day since 1970-01-01; its end.
     ids : (n,) str
@@ -214,9 +214,14 @@ class Pipeline(Table):
         ValidationError
             When the deals are of different funnels or days.
         """
-        columns = from_deals(list(opportunities), funnel, as_of)
+        columns = _deals.from_deals(list(opportunities), funnel, as_of)
         derived = {name: columns.pop(name) for name in ("first_seen", *COUNTS, *STAGES)}
         return attrs.evolve(cls.from_columns(**columns), **derived)
+
+    @functools.cached_property
+    def statistics(self) -> dict[Hashable, Any]:
+        """What was added up of the deals so far, see `funnel.tables.sums`."""
+        return {}
 
     # -- what is in it ---------------------------------------------------------------------------
 
@@ -257,28 +262,19 @@ class Pipeline(Table):
     @property
     def category(self) -> IntArray:
         """Codes into ``tuple(ForecastCategory)``, (n,): the deal's, else its stage's; -1 none."""
-        typed = self.funnel.categories[self.stage]
-        if "category" not in self.schema.names:
-            return typed
-        order = list(ForecastCategory)
-        own = [
-            order.index(ForecastCategory.parse(n))
-            for n in self.schema.column("category").categories
-        ]
-        codes = np.array([*own, -1], dtype=np.int8)[self.columns["category"]]
-        return np.where(codes >= 0, codes, typed)
+        return _deals.categories(self)
 
     def __getitem__(self, row: int) -> Opportunity:
         """Return one deal as a value."""
-        return next(to_deals(self, range(len(self))[row], range(len(self))[row] + 1))
+        return next(_deals.to_deals(self, range(len(self))[row], range(len(self))[row] + 1))
 
     def __iter__(self) -> Iterator[Opportunity]:
         """Yield the deals as values."""
-        return to_deals(self, 0, len(self))
+        return _deals.to_deals(self, 0, len(self))
 
     def require(self, *names: str) -> None:
         """Demand that columns or derived state exist and are known for at least one deal."""
-        require(self, names)
+        _deals.require(self, names)
 
     # -- other tables ----------------------------------------------------------------------------
 
@@ -291,6 +287,16 @@ class Pipeline(Table):
             **{name: getattr(self, name)[deals] for name in names},
             columns={name: values[deals] for name, values in self.columns.items()},
         )
+
+    def with_funnel(self, funnel: Funnel) -> Pipeline:
+        """Return the same deals in a funnel of the same states, with other probabilities perhaps.
+
+        Raises
+        ------
+        SchemaMismatchError
+            When the states differ.
+        """
+        return _deals.in_funnel(self, funnel)
 
     def with_features(self, known: History, features: Sequence[Feature]) -> Pipeline:
         """Return the pipeline with one number column more for each feature of `known`.
@@ -343,6 +349,8 @@ class Pipeline(Table):
         UnknownColumnError, ValidationError
             When a column does not exist, or is not made of categories.
         """
+        from funnel.tables.groups import group  # noqa: PLC0415 - it needs this class
+
         return group(self, by)
 
     # -- out -------------------------------------------------------------------------------------

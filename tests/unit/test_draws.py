@@ -133,7 +133,7 @@ def test_curves_are_those_of_their_cells(model):
     dates = np.datetime64(pipeline.as_of, "D") + np.array([10, 100])
     cells, curves = fitted.cells(pipeline), fitted.win_curve(pipeline, dates)
     known = np.unique(cells[cells >= 0])
-    table = fitted.cell_curves(known, pipeline.as_of, dates)
+    table = fitted.cell_curves(known, pipeline, dates)
     inside = cells >= 0
     assert np.array_equal(table[np.searchsorted(known, cells[inside])], curves[inside])
     assert (pipeline.outcome[~inside] != fn.Outcome.OPEN).all()

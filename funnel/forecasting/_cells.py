@@ -1,0 +1,318 @@
+"""The deals that exist, by cell of their model, and one by one where somebody asks."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import attrs
+import numpy as np
+
+from funnel.forecasting._chances import chances, rows_of
+from funnel.forecasting._lots import Lots, joined
+from funnel.forecasting._parts import BOOKED, OPEN, REOPENED
+from funnel.kernels.cells import COUNT, UNKNOWN
+from funnel.models._cells import gathered
+from funnel.models.base import HasCells
+from funnel.stages import Outcome
+from funnel.tables.groups import raw_groups, rows_of_group, used_groups
+from funnel.tables.sums import blocks, cell_sums, kept, view
+from funnel.typing import NO_DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from funnel.calendars import Horizon
+    from funnel.forecasting._rows import ForecastDeals
+    from funnel.forecasting.amounts import ClosingAmounts
+    from funnel.models import FittedModel
+    from funnel.tables import Pipeline
+    from funnel.typing import DateArray, FloatArray, IntArray
+
+    Ask = Callable[[Any, IntArray, DateArray], FloatArray]
+
+__all__ = ["Source"]
+
+MOST = 1 << 18
+"""Most cells times groups by which deals are added up together."""
+
+
+class _Block(NamedTuple):
+    """Deals that are in cells of one kind.
+
+    Attributes
+    ----------
+    numbering : Hashable
+        What the cells are.
+    cells : callable
+        The cell of each of some deals.
+    states : callable
+        Chances (c, k), parts (c,) and codes of stages (c,) of cells; a part of -1 is none.
+    """
+
+    numbering: Hashable
+    cells: Callable[[Pipeline], IntArray]
+    states: Callable[[IntArray], tuple[FloatArray, IntArray, IntArray]]
+
+
+@attrs.frozen(eq=False, slots=False)
+class Source:
+    """What says all about the deals that exist.
+
+    Parameters
+    ----------
+    model : FittedModel
+    pipeline : Pipeline
+    horizon : Horizon
+    amounts : ClosingAmounts or None
+    by : tuple of str
+        Columns of the groups.
+    numbers : (g,) int64
+        The number of each group of the pipeline among those of the forecast.
+    """
+
+    model: FittedModel
+    pipeline: Pipeline
+    horizon: Horizon
+    amounts: ClosingAmounts | None
+    by: tuple[str, ...]
+    numbers: IntArray
+
+    @functools.cached_property
+    def cells(self) -> HasCells | None:
+        """The model, where sums by cell of it say all: amounts must not differ by segment."""
+        plain = self.amounts is None or not self.amounts.change.segments
+        return self.model if isinstance(self.model, HasCells) and plain else None
+
+    @functools.cached_property
+    def money(self) -> Lots:
+        """The lots in which there is money, or a deal of unknown amount."""
+        return self._lots((1, UNKNOWN))
+
+    @functools.cached_property
+    def lots(self) -> Lots:
+        """All lots."""
+        return self._lots((COUNT,))
+
+    def undated(self) -> tuple[int, float]:
+        """Return number and amount of won deals whose day is not known."""
+
+        def count() -> tuple[int, float]:
+            number, amount = 0, 0.0
+            for _, deals in blocks(self.pipeline):
+                won = deals.stage == deals.funnel.won_code
+                won &= deals.closed_on == NO_DAY
+                if won.any():
+                    number += int(won.sum())
+                    amount += float(np.nansum(deals.amount[won]))
+            return number, amount
+
+        return kept(self.pipeline, "undated", count)  # type: ignore[no-any-return]
+
+    def currency(self) -> str:
+        """Return the one currency of all known amounts in the forecast."""
+        codes = self.pipeline.columns["currency"]
+        first, last = kept(
+            self.pipeline,
+            "currencies",
+            lambda: (int(codes.min()), int(codes.max())) if len(codes) else (-1, -1),
+        )
+        if first < last:  # those left out may be of another one
+            return self.pipeline.select(self._counted[0]).currency
+        known = self.money.power(1).any() or bool(
+            np.any(self.lots.power(COUNT) > self.lots.power(UNKNOWN))
+        )
+        names = self.pipeline.schema.column("currency").categories
+        return names[last] if known and last >= 0 else ""
+
+    def open_money(self, typical: float) -> tuple[FloatArray, Ask]:
+        """Return what open deals are worth, by cell or one by one, and what asks a model of them.
+
+        Deals of unknown amount are worth `typical`. The model has the cells of this one.
+        """
+        if self.cells is None:
+            deals = self.pipeline.select(self.pipeline.outcome == Outcome.OPEN)
+            mean = deals.amount if self.amounts is None else self.amounts.at_closing(deals)[0]
+
+            def of_deals(model: Any, rows: IntArray, dates: DateArray) -> FloatArray:  # noqa: ANN401
+                return np.asarray(model.win_curve(deals.select(rows), dates)[:, 0])
+
+            return np.where(np.isnan(mean), typical, mean), of_deals
+        own = self.cells
+        sums = [cell_sums(self.pipeline, own.numbering, own.cells, order) for order in (1, UNKNOWN)]
+        cell = _filled(sums)
+        known, nameless = (_at(some, cell) for some in sums)
+        stage = own.cell_stages(cell, self.pipeline)
+        is_open = self.pipeline.funnel.outcomes[stage] == Outcome.OPEN
+        cell, stage = cell[is_open], stage[is_open]
+        worth = known[is_open] * self._closing()[0][stage]
+        if nameless.any():
+            worth = worth + nameless[is_open] * typical
+
+        def of_cells(model: Any, rows: IntArray, dates: DateArray) -> FloatArray:  # noqa: ANN401
+            return np.asarray(model.cell_curves(cell[rows], self.pipeline, dates)[:, 0])
+
+        return worth, of_cells
+
+    # -- one by one ------------------------------------------------------------------------------
+
+    def table(self, group: int | None = None) -> ForecastDeals:
+        """Return the deals one by one; those of one group as of the only one."""
+        if group is None:
+            return self._all
+        own = np.flatnonzero(self.numbers == group).tolist()
+        if not own:
+            return self._all.of_group(group)
+        deals = self.pipeline.select(rows_of_group(self.pipeline, self.by, own[0]))
+        return self._rows(deals, np.zeros(len(deals), dtype=np.int64), *self._chances(deals))
+
+    @functools.cached_property
+    def _all(self) -> ForecastDeals:
+        """All deals, one by one."""
+        group = self.numbers[self.pipeline.groups(self.by)[1]]
+        return self._rows(self.pipeline, group, *self._counted)
+
+    @functools.cached_property
+    def _counted(self) -> tuple[IntArray, FloatArray, IntArray]:
+        """Rows of the deals that are in the forecast, their chances and parts."""
+        return self._chances(self.pipeline)
+
+    def _chances(self, deals: Pipeline) -> tuple[IntArray, FloatArray, IntArray]:
+        """Return rows, chances and parts of the deals that are in the forecast."""
+        own = self.cells  # whose warnings have been given
+        curve = self.model.win_curve if own is None else functools.partial(gathered, own)
+        chance, part = chances(curve, deals, self.horizon)
+        counted = np.flatnonzero(part >= 0)
+        return counted, chance[counted], part[counted]
+
+    def _rows(
+        self, deals: Pipeline, group: IntArray, rows: IntArray, chance: FloatArray, part: IntArray
+    ) -> ForecastDeals:
+        """Return some deals as rows of a forecast."""
+        return rows_of(
+            deals.select(rows),
+            chance,
+            part,
+            group[rows],
+            horizon=self.horizon,
+            amounts=self.amounts,
+        )
+
+    # -- by cell ---------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def apart(self) -> bool:
+        """Whether groups are too many to be told apart by cell."""
+        own = self.cells
+        if own is None or not self.by:
+            return False
+        size = raw_groups(view(self.pipeline, slice(0, 0)), self.by)[1]
+        return size * len(cell_sums(self.pipeline, own.numbering, own.cells, 1)) > MOST
+
+    def _lots(self, orders: tuple[int, ...]) -> Lots:
+        """Return the lots that any of these sums knows of."""
+        if self.cells is None:
+            return self.table().lots
+        return joined([self._of_block(block, orders) for block in self._blocks(self.cells)])
+
+    def _blocks(self, own: HasCells) -> tuple[_Block, ...]:
+        """Return the deals whose chance the model knows, and those that are won."""
+
+        def states(cells: IntArray) -> tuple[FloatArray, IntArray, IntArray]:
+            return self._open_states(own, cells)
+
+        open_ = _Block(own.numbering, own.cells, states)
+        if int(self.horizon.edges[0]) > self.pipeline.as_of:
+            return (open_,)
+        return open_, _Block("days since won", _days_since_won, self._won_states)
+
+    def _open_states(self, own: HasCells, cells: IntArray) -> tuple[FloatArray, IntArray, IntArray]:
+        """Return chances, parts and stages of cells of the model."""
+        days = self.horizon.edges.astype(np.int64) - 1
+        ahead = days > self.pipeline.as_of
+        won_by = np.zeros((len(cells), len(days)))
+        if ahead.any() and len(cells):
+            dates = days[ahead].astype("datetime64[D]")
+            won_by[:, ahead] = own.cell_curves(cells, self.pipeline, dates)
+        chance = np.diff(won_by, axis=1)
+        stage = own.cell_stages(cells, self.pipeline)
+        outcome = self.pipeline.funnel.outcomes[stage]
+        again = (outcome == Outcome.LOST) & chance.any(axis=1)
+        part = np.where(outcome == Outcome.OPEN, OPEN, np.where(again, REOPENED, -1))
+        return chance, part, stage
+
+    def _won_states(self, cells: IntArray) -> tuple[FloatArray, IntArray, IntArray]:
+        """Return chances, parts and stages of cells of won deals."""
+        period = self.horizon.period_of(self.pipeline.as_of - cells)
+        chance = (period[:, None] == np.arange(len(self.horizon))).astype(np.float64)
+        won = np.full(len(cells), self.pipeline.funnel.won_code)
+        return chance, np.where(period >= 0, BOOKED, -1), won
+
+    def _of_block(self, block: _Block, orders: tuple[int, ...]) -> Lots:
+        """Return the lots of one kind of cells that any of these sums knows of."""
+        numbering, cells, size = block.numbering, block.cells, 1
+        if self.by and not self.apart:
+            numbering, cells = (numbering, self.by), self._with_groups(block.cells)
+            size = raw_groups(view(self.pipeline, slice(0, 0)), self.by)[1]
+        keys = _filled([cell_sums(self.pipeline, numbering, cells, order) for order in orders])
+        cell = keys // size
+        first = np.diff(cell, prepend=-1) > 0
+        found, place = cell[first], np.cumsum(first) - 1
+        chance, part, stage = (column[place] for column in block.states(found))
+        there = np.flatnonzero(part >= 0)
+        chance, part, stage, keys = chance[there], part[there], stage[there], keys[there]
+        mean, ratio = (column[stage] for column in self._closing())
+        booked = part == BOOKED
+        mean, ratio = np.where(booked, 1.0, mean), np.where(booked, 0.0, ratio)
+
+        def power(order: int) -> FloatArray:
+            """Return the sums of the lots, at the amounts of closing."""
+            some = _at(cell_sums(self.pipeline, numbering, cells, order), keys)
+            return some if order in {COUNT, UNKNOWN} else some * mean**order
+
+        group = self._numbers(keys % size) if size > 1 else np.zeros(len(keys), dtype=np.int32)
+        response = np.where(booked, 0.0, 1.0 - np.minimum(chance.sum(axis=1), 1.0))
+        return Lots(chance, part.astype(np.int8), group, response, ratio, power)
+
+    def _with_groups(self, cells: Callable[[Pipeline], IntArray]) -> Callable[[Pipeline], IntArray]:
+        """Return what gives cells that tell groups apart."""
+
+        def both(deals: Pipeline) -> IntArray:
+            group, size = raw_groups(deals, self.by)
+            return np.asarray(np.maximum(cells(deals).astype(np.int64) * size + group, -1))
+
+        return both
+
+    def _numbers(self, raw: IntArray) -> IntArray:
+        """Return the number of combinations of values among the groups of the forecast."""
+        used = used_groups(self.pipeline, self.by)[1]
+        return np.asarray(self.numbers[np.searchsorted(used, raw)], dtype=np.int32)
+
+    def _closing(self) -> tuple[FloatArray, FloatArray]:
+        """(states,), (states,): factor of the amounts at closing, and their relative deviation."""
+        if self.amounts is None:
+            states = len(self.pipeline.funnel.ids)
+            return np.ones(states), np.zeros(states)
+        change, sd = self.amounts.change.by_stage(self.pipeline.funnel)
+        mean = 1.0 + change
+        return mean, np.divide(sd, mean, out=np.zeros(len(mean)), where=mean > 0.0)
+
+
+def _days_since_won(deals: Pipeline) -> IntArray:
+    """(n,): days since deals were won, -1 for all others and where the day is not known."""
+    days = deals.as_of - deals.closed_on.astype(np.int64)
+    won = (deals.stage == deals.funnel.won_code) & (deals.closed_on != NO_DAY)
+    return np.where(won, np.maximum(days, -1), -1)
+
+
+def _filled(sums: Sequence[FloatArray]) -> IntArray:
+    """Return the cells of which any of these sums is not 0, ascending."""
+    there = np.zeros(max(map(len, sums)), dtype=np.bool_)
+    for some in sums:
+        there[: len(some)] |= some != 0.0
+    return np.flatnonzero(there)
+
+
+def _at(sums: FloatArray, cells: IntArray) -> FloatArray:
+    """Return the sums of some cells; those beyond the last one are 0."""
+    return np.append(sums, 0.0)[np.minimum(cells, len(sums))]

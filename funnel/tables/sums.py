@@ -1,0 +1,135 @@
+"""Sums over the deals of a pipeline, kept with it: it never changes, so that they hold for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from funnel.kernels.cells import CHUNK, COUNT, UNKNOWN, power_sums
+from funnel.stages import Outcome
+from funnel.tables._names import Names
+from funnel.tables.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    from funnel.typing import BoolArray, FloatArray, IntArray
+
+__all__ = ["blocks", "cell_sums", "count_open", "kept", "view"]
+
+TOGETHER = ((1, UNKNOWN), (COUNT, 2, 3, 4))
+"""Orders that one pass adds up: the mean of a forecast needs the first ones only."""
+
+KEPT = 32
+"""Most statistics that are kept with one table; the oldest go first."""
+
+
+class _Columns(Mapping[str, Any]):
+    """Columns of consecutive deals, cut when they are asked for."""
+
+    def __init__(self, whole: Mapping[str, Any], rows: slice) -> None:
+        """Keep the whole columns."""
+        self.whole, self.rows = whole, rows
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - an array of any kind
+        """Return a part of a column."""
+        return self.whole[name][self.rows]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self.whole)
+
+    def __len__(self) -> int:
+        """Return their number."""
+        return len(self.whole)
+
+
+class _View(Pipeline):
+    """Consecutive deals of a pipeline, whose arrays are parts of its arrays."""
+
+    if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a field
+            """Cut a field when it is first asked for: most are never read."""
+            whole, rows = self.__dict__["_whole"]
+            if name not in attrs.fields_dict(Pipeline):
+                msg = f"'Pipeline' object has no attribute {name!r}"
+                raise AttributeError(msg)
+            value = getattr(whole, name)
+            if isinstance(value, np.ndarray):
+                value = value[rows]
+            elif isinstance(value, Names):
+                value = value.part(rows)
+            elif isinstance(value, Mapping):
+                value = _Columns(value, rows)
+            self.__dict__[name] = value
+            return value
+
+
+def view(pipeline: Pipeline, rows: slice) -> Pipeline:
+    """Return consecutive deals without copying a column, or touching one that is not read."""
+    found = _View.__new__(_View)
+    found.__dict__["_whole"] = pipeline, rows
+    return found
+
+
+def blocks(pipeline: Pipeline) -> Iterator[tuple[int, Pipeline]]:
+    """Yield the deals in blocks that stay in the cache, each with its first row."""
+    for begin in range(0, len(pipeline), CHUNK):
+        yield begin, view(pipeline, slice(begin, begin + CHUNK))
+
+
+def kept(pipeline: Pipeline, key: Hashable, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+    """Return a statistic of the table, made when it is first asked for.
+
+    Two threads may both make it; it is the same.
+    """
+    found = pipeline.statistics.get(key)
+    if found is None:
+        found = pipeline.statistics[key] = make()
+        for old in list(pipeline.statistics)[:-KEPT]:
+            pipeline.statistics.pop(old, None)
+    return found
+
+
+def cell_sums(
+    pipeline: Pipeline, numbering: Hashable, cells: Callable[[Pipeline], IntArray], order: int
+) -> FloatArray:
+    """Return the sums of a power of the amounts by cell, (c,).
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        n deals.
+    numbering : hashable
+        What the cells are: equal ones are added up once.
+    cells : callable
+        The cell of each of some deals, -1 for none.
+    order : int
+        1 to 4; `COUNT` for the number of deals, `UNKNOWN` for that of deals of unknown amount.
+    """
+    powers = next(orders for orders in TOGETHER if order in orders)
+    return kept(  # type: ignore[no-any-return]
+        pipeline,
+        (numbering, powers),
+        lambda: dict(
+            zip(
+                powers,
+                power_sums(lambda rows: cells(view(pipeline, rows)), pipeline.amount, powers),
+                strict=True,
+            )
+        ),
+    )[order]
+
+
+def count_open(pipeline: Pipeline, rule: Callable[[Pipeline], BoolArray]) -> int:
+    """Return the number of open deals that a rule holds for."""
+    found = 0
+    for _, deals in blocks(pipeline):
+        holds = rule(deals)
+        if holds.any():
+            found += int(np.count_nonzero(holds & (deals.outcome == Outcome.OPEN)))
+    return found

@@ -1,0 +1,39 @@
+"""How many threads work on one table."""
+
+from __future__ import annotations
+
+from funnel.errors import ValidationError
+from funnel.kernels import threads
+
+__all__ = ["set_threads"]
+
+
+def set_threads(number: int, /) -> None:
+    """Set how many threads work on one table, for the whole process.
+
+    Counts are the same for any number, sums of money differ by rounding only. Tables of less than
+    some two million rows are worked on by the caller alone.
+
+    Parameters
+    ----------
+    number : int
+        1 or more; by default 2 (1 where the machine has one core), or what the environment variable
+        ``FUNNEL_THREADS`` said when funnel was imported.
+
+    Raises
+    ------
+    ValidationError
+        When it is not a whole number >= 1.
+
+    Examples
+    --------
+    >>> set_threads(2)
+    """
+    threads.put(_whole(number))
+
+
+def _whole(number: object) -> int:
+    """Demand a whole number >= 1."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValidationError.from_value("number", "must be a whole number >= 1", number, "")
+    return number

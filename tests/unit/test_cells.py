@@ -1,0 +1,222 @@
+"""Forecasts by cell: the same as deal by deal, added up once, in small pieces."""
+
+import pickle
+import tracemalloc
+
+import attrs
+import numpy as np
+import pytest
+
+import funnel as fn
+from funnel.errors import SchemaMismatchError, ValidationError
+from funnel.forecasting import _cells
+from funnel.forecasting._books import CellBook
+from funnel.kernels import threads
+from funnel.kernels.cells import COUNT, UNKNOWN, power_sums
+from funnel.tables import sums
+
+HORIZON = fn.Horizon.months("2026-05-01", 9)
+HISTORY = fn.datasets.simulate(900, rng=4).history.until("2026-06-15")
+MODELS = pytest.mark.parametrize("model", ["textbook", "win-rate", "stage-duration", "semi-markov"])
+
+
+@pytest.fixture
+def two_threads():
+    """Two threads for tables of any size."""
+    before = threads.get(), threads.LEAST
+    threads.LEAST = 1
+    fn.set_threads(2)
+    yield
+    threads.LEAST = before[1]
+    fn.set_threads(before[0])
+
+
+def sums_one_by_one(cell, amount, orders, size):
+    """What `power_sums` stands for, by numpy's own power."""
+    found = np.zeros((len(orders), size))
+    for row, order in enumerate(orders):
+        known = {COUNT: np.ones(len(cell)), UNKNOWN: np.isnan(amount)}
+        weight = known[order] if order in known else np.nan_to_num(amount) ** order
+        np.add.at(found[row], cell[cell >= 0], weight[cell >= 0])
+    return found
+
+
+def random_cells(n, rng):
+    """Cells of rows, some in none, and amounts, some unknown."""
+    cell, amount = rng.integers(-1, 5000, n).astype(np.int32), rng.lognormal(9.0, 1.0, n)
+    amount[rng.random(n) < 0.01] = np.nan
+    return cell, amount
+
+
+def test_sums_are_those_of_all_rows():
+    """Several chunks, cells that are seen late, rows in no cell, unknown amounts."""
+    cell, amount = random_cells(200_000, np.random.default_rng(1))
+    cell[:70_000] = np.minimum(cell[:70_000], 9)
+    orders = (COUNT, UNKNOWN, 1, 2, 3, 4)
+    found = power_sums(lambda rows: cell[rows], amount, orders)
+    expected = sums_one_by_one(cell, amount, orders, found.shape[1])
+    assert np.array_equal(expected[:2], found[:2])
+    np.testing.assert_allclose(expected, found, rtol=1e-12)
+
+
+def test_no_rows_have_no_cells():
+    """Nothing is added up."""
+    none = np.empty(0)
+    assert (2, 0) == power_sums(lambda rows: none[rows].astype(int), none, (COUNT, 1)).shape
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_threads_change_no_count():
+    """Counts bit for bit, money to 1e-12."""
+    cell, amount = random_cells(150_000, np.random.default_rng(2))
+    orders = (COUNT, UNKNOWN, 1, 4)
+    two = power_sums(lambda rows: cell[rows], amount, orders)
+    fn.set_threads(1)
+    one = power_sums(lambda rows: cell[rows], amount, orders)
+    assert np.array_equal(one[:2], two[:2])
+    np.testing.assert_allclose(one, two, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_ranges_cover_all_rows_in_order():
+    """The caller has the first range, workers the others."""
+    fn.set_threads(3)
+    assert [(0, 3), (3, 6), (6, 10)] == threads.shared(lambda *ends: ends, 10)
+
+
+@pytest.mark.parametrize("number", [0, True, 1.5])
+def test_a_wrong_number_of_threads_is_refused(number):
+    """A whole number above 0."""
+    with pytest.raises(ValidationError, match="whole number"):
+        fn.set_threads(number)
+
+
+@MODELS
+@pytest.mark.parametrize("by", [(), ("owner",)])
+def test_a_forecast_by_cell_is_that_of_its_deals(model, by):
+    """Money, deals and spread of the whole, of parts, groups and periods, from cells and from rows.
+
+    The rows come from `win_curve` of each deal, so that this is another way to the same numbers.
+    """
+    pipeline = HISTORY.snapshot()
+    outlook = fn.DealForecaster(model).fit(HISTORY).forecast(pipeline, HORIZON, by=by)
+    assert isinstance(outlook.book, CellBook)
+    rows = attrs.evolve(outlook, deals=outlook.deals)
+    pairs = [(outlook, rows), (outlook.total(), rows.total())]
+    pairs += zip(outlook.parts.values(), rows.parts.values(), strict=True)
+    pairs += [(outlook.group(key).total(), rows.group(key).total()) for key in outlook.keys]
+    pairs += [(mine.between("2026-06", "2026-08") for mine in (outlook, rows))]
+    for mine, theirs in pairs:
+        np.testing.assert_allclose(mine.expected, theirs.expected, rtol=1e-10, atol=1e-7)
+        np.testing.assert_allclose(mine.sd, theirs.sd, rtol=1e-9, atol=1e-5)
+        np.testing.assert_allclose(mine.expected_wins, theirs.expected_wins, rtol=1e-10, atol=1e-10)
+        assert len(theirs.deals) == len(mine.book)
+        assert repr(theirs) == repr(mine)
+
+
+@MODELS
+def test_many_groups_are_told_apart_by_rows(model, monkeypatch):
+    """Where cells times groups are too many, a group is made of its own deals."""
+    fitted, pipeline = fn.DealForecaster(model).fit(HISTORY), HISTORY.snapshot()
+    expected = fitted.forecast(pipeline, HORIZON, by="owner")
+    monkeypatch.setattr(_cells, "MOST", 1)
+    outlook = fitted.forecast(pipeline, HORIZON, by="owner")
+    np.testing.assert_allclose(expected.expected, outlook.expected)
+    for key in outlook.keys:
+        one, other = expected.group(key), outlook.group(key)
+        np.testing.assert_allclose(one.expected, other.expected, rtol=1e-10, atol=1e-7)
+        assert set(one.deals.ids.tolist()) == set(other.deals.ids.tolist())
+        assert other.group(key).deals.ids.tolist() == other.deals.ids.tolist()
+
+
+def test_unknown_amounts_are_in_the_cells():
+    """Three deals of 10, one of them unknown and one overdue, each won with probability 1/2."""
+    pipeline = fn.Pipeline.from_columns(
+        funnel=fn.Funnel([fn.Stage("A", win_probability=0.5)]),
+        as_of="2026-06-30",
+        id=["x", "y", "z"],
+        stage=["A"] * 3,
+        amount=[10.0, np.nan, 10.0],
+        expected_close=["2026-07-10", "2026-07-20", "2026-05-01"],
+    )
+    outlook = fn.forecast(pipeline, fn.Horizon.months("2026-07-01", 1), "textbook")
+    assert [15.0] == outlook.expected.tolist()
+    assert "1 deals have no amount" in outlook.notes[1]
+    assert "1 open deals (10) have an overdue expected close" in outlook.notes[0]
+
+
+def test_sums_are_kept_for_what_if(monkeypatch):
+    """A table is added up once; other probabilities, horizons and copies need no further pass."""
+    pipeline = HISTORY.snapshot()
+    model = fn.DealForecaster("textbook").without_history()
+    first = model.forecast(pipeline, HORIZON)
+    spread = first.sd
+    monkeypatch.setattr(sums, "power_sums", lambda *_: pytest.fail("a further pass"))
+    twice = {stage.id: stage.win_probability / 2.0 for stage in pipeline.funnel.stages}
+    other = pipeline.with_funnel(pipeline.funnel.with_probabilities(twice))
+    half = model.forecast(other, HORIZON)
+    booked = first.parts["booked"].expected
+    np.testing.assert_allclose(half.expected, 0.5 * (first.expected + booked))
+    assert (spread > 0.0).any()
+    with pytest.raises(SchemaMismatchError, match="must have the states"):
+        pipeline.with_funnel(fn.Funnel(["Another"]))
+
+
+def test_a_table_travels_without_its_sums():
+    """Pickled and back, it is the same table, and adds up anew."""
+    pipeline = HISTORY.snapshot()
+    model = fn.DealForecaster("textbook").without_history()
+    expected = model.forecast(pipeline, HORIZON).expected
+    again = pickle.loads(pickle.dumps(pipeline))
+    assert {} == again.statistics
+    assert np.array_equal(expected, model.forecast(again, HORIZON).expected)
+
+
+def many_deals(n, rng):
+    """A pipeline of open deals, made without texts, which would take most of the time."""
+    two = fn.Pipeline.from_columns(
+        funnel=fn.Funnel([fn.Stage(f"S{i}", win_probability=0.1 + 0.1 * i) for i in range(8)]),
+        as_of="2026-06-30",
+        id=["a", "b"],
+        stage=["S0", "S1"],
+        amount=[1.0, 2.0],
+        owner=["Ann", "Bo"],
+    )
+    names = [field.name for field in attrs.fields(fn.Pipeline) if field.init]
+    arrays = {
+        name: np.tile(value, n // 2)
+        for name in names
+        if isinstance(value := getattr(two, name), np.ndarray)
+    }
+    columns = {name: np.tile(values, n // 2) for name, values in two.columns.items()}
+    columns |= {"amount": rng.lognormal(9.0, 1.0, n)}
+    columns |= {"expected_close": (two.as_of + rng.integers(1, 365, n)).astype(np.int32)}
+    arrays |= {"stage": rng.integers(0, 8, n).astype(np.int16)}
+    age = rng.integers(0, 50, n).astype(np.int32)
+    arrays |= {"stage_entered": (two.as_of - age).astype(np.int32), "days_in_stage": age}
+    return attrs.evolve(two, columns=columns, **arrays)
+
+
+@pytest.mark.parametrize("model", ["textbook", "semi-markov"])
+def test_no_temporary_is_of_the_size_of_the_table(model):
+    """A column of 1,000,000 deals is 8 MB; money and spread by month and by group take less."""
+    pipeline = many_deals(1_000_000, np.random.default_rng(3))
+    forecaster = fn.DealForecaster(model, arrivals=None)
+    if model == "textbook":
+        fitted = forecaster.without_history()
+    else:
+        funnel = pipeline.funnel
+        log = fn.History.from_columns(
+            funnel=funnel,
+            id=[f"D{i}" for i in range(60)] * 2,
+            at=["2026-01-01"] * 60 + ["2026-03-01"] * 60,
+            stage=["S0"] * 60 + ["Won"] * 20 + ["Lost"] * 40,
+        )
+        fitted = forecaster.fit(log)
+    fitted.forecast(pipeline.select(slice(0, 10)), HORIZON, by="owner").sd  # noqa: B018 - imports
+    tracemalloc.start()
+    outlook = fitted.forecast(pipeline, HORIZON, by="owner")
+    assert (outlook.sd >= 0.0).all()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6e6
