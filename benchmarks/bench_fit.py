@@ -19,7 +19,7 @@ def forecast(history):
 
 def tables(quick):
     """Yield the time per deal at two sizes."""
-    sizes = (2_000, 10_000) if quick else (100_000, 1_000_000)
+    sizes = (1_000, 8_000) if quick else (100_000, 1_000_000)
     contenders = []
     for size in sizes:
         history = data.history(size)
