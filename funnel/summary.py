@@ -21,7 +21,7 @@ __all__ = [
     "MappedSource",
     "Part",
     "Summary",
-    "last_day",
+    "first_of",
     "merge_all",
     "parts_of",
     "summarize",
@@ -89,10 +89,18 @@ def parts_of(source: History | HistorySource, /) -> Iterable[History | Part]:
     return source if found is None else found
 
 
-def last_day(source: History | HistorySource, /) -> int:
-    """Return the last observed day of a source, which all chunks share, since 1970-01-01."""
-    found: int | None = getattr(source, "observed_until", None)
-    return _read(next(iter(parts_of(source)))).observed_until if found is None else found
+def first_of(source: History | HistorySource, /) -> History:
+    """Return the first chunk of a source; all chunks share its schema and its observed days.
+
+    Raises
+    ------
+    InsufficientDataError
+        When there is none.
+    """
+    for part in parts_of(source):
+        return _read(part)
+    what = "a source needs at least one chunk of history"
+    raise InsufficientDataError(what, needed=1, found=0, remedy="Give a source that is not empty.")
 
 
 def _read(chunk: History | Part) -> History:

@@ -2,7 +2,8 @@
 
 from funnel.backtesting._run import LEVELS, Failure, Record
 from funnel.backtesting._scores import Score, ScoreTable
-from funnel.backtesting._windows import Dropped, Span, Task, Truth, cutoffs_before, cutoffs_every
+from funnel.backtesting._truth import Truth
+from funnel.backtesting._windows import Dropped, Span, Task, cutoffs_before, cutoffs_every
 from funnel.backtesting.backtest import BASELINES, backtest
 from funnel.backtesting.report import BacktestReport, Best
 

@@ -5,28 +5,34 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import numpy as np
 
 from funnel.backtesting._recent import recent
-from funnel.backtesting._windows import truth
+from funnel.backtesting._truth import truth
 from funnel.calendars import to_date
-from funnel.errors import FunnelWarning, LeakError
+from funnel.errors import FunnelWarning, LeakError, ReadError
 from funnel.forecasting import FittedForecaster, Forecaster, HasFits
 from funnel.forecasting._rows import PARTS
+from funnel.forecasting._standing import bound, standing
 from funnel.kernels import compound
 from funnel.metrics import DealScores, crps_law
 from funnel.stages import Outcome
+from funnel.summary import MappedSource
+from funnel.tables import History
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from concurrent.futures import Executor
 
-    from funnel.backtesting._windows import Task, Truth
+    from funnel.backtesting._truth import Truth
+    from funnel.backtesting._windows import Task
     from funnel.forecasting import Forecast
     from funnel.kernels.compound import Law
-    from funnel.tables import History, Pipeline
+    from funnel.summary import HistorySource
+    from funnel.tables import Pipeline
     from funnel.typing import BoolArray, FloatArray
 
 __all__ = ["LEVELS", "Failure", "Record", "run"]
@@ -102,41 +108,82 @@ class Record:
     unknown: int
 
 
+T = TypeVar("T")
+
 Fit = Callable[[], FittedForecaster]
 
 
 def run(
-    history: History,
+    source: History | HistorySource,
     labelled: Mapping[str, Forecaster | FittedForecaster],
     windows: Sequence[Task],
+    /,
+    *,
     by: tuple[str, ...],
     window: int | None,
-    /,
+    executor: Executor | None = None,
 ) -> Iterator[list[Record] | Failure]:
     """Score forecasters at cutoffs, one cutoff after the other.
 
-    Forecasters that can be fitted on many days for little more than once are.
+    Forecasters that can be fitted on many days for little more than once are. An executor reads
+    the chunks of a source.
     """
     days = [task.cutoff for task in windows]
     many: dict[str, Iterator[Fit]] = {}
     for name, forecaster in labelled.items():
         if window is None and isinstance(forecaster, HasFits) and len(days) > 1:
-            many[name] = _on_demand(forecaster.fits(history, days))
+            many[name] = _on_demand(forecaster.fits(source, days, executor=executor))
     for task in windows:
-        pipeline = history.snapshot(np.datetime64(task.cutoff, "D"))
-        seen = truth(history, pipeline, task, by)
-        past = functools.cache(functools.partial(_past, history, task.cutoff, window))
+        past = functools.cache(functools.partial(_past, source, task.cutoff, window))
+        fits: dict[str, FittedForecaster | Failure] = {}
         for name, forecaster in labelled.items():
-            fit = functools.partial(_fitted, forecaster, task, past)
-            try:
-                with warnings.catch_warnings():
-                    # Of the past; a forecast says it itself.
-                    warnings.simplefilter("ignore", FunnelWarning)
-                    fitted = next(many[name])() if name in many else fit()
-                    outlook = fitted.forecast(pipeline, task.horizon, by=by)
-                    yield _records(name, task, outlook, pipeline, seen)
-            except Exception as error:  # noqa: BLE001 - one's failure must not end the others'
-                yield Failure(name, task.cutoff, f"{type(error).__name__}: {error}")
+            fit = functools.partial(_fitted, forecaster, task, past, executor)
+            fit = functools.partial(_next_of, many[name]) if name in many else fit
+            whole = isinstance(source, History)
+            fits[name] = _attempt(
+                name, task, fit if whole else functools.partial(_bound, fit, task)
+            )
+        known = [fitted for fitted in fits.values() if not isinstance(fitted, Failure)]
+        pipeline = standing(source, task.horizon, known, by=by, day=task.cutoff, executor=executor)
+        seen = truth(source, task, by, executor=executor)
+        for name, fitted in fits.items():
+            if isinstance(fitted, Failure):
+                yield fitted
+            else:
+                ask = functools.partial(fitted.forecast, pipeline, task.horizon, by=by)
+                yield _attempt(
+                    name, task, functools.partial(_scored, name, task, ask, pipeline, seen)
+                )
+
+
+def _attempt(name: str, task: Task, ask: Callable[[], T]) -> T | Failure:
+    """Return an answer, or why there is none; a source that cannot be read ends the run."""
+    try:
+        with warnings.catch_warnings():
+            # Of the past; a forecast says it itself.
+            warnings.simplefilter("ignore", FunnelWarning)
+            return ask()
+    except ReadError:
+        raise
+    except Exception as error:  # noqa: BLE001 - one's failure must not end the others'
+        return Failure(name, task.cutoff, f"{type(error).__name__}: {error}")
+
+
+def _next_of(fits: Iterator[Fit]) -> FittedForecaster:
+    """Return the next of many forecasters."""
+    return next(fits)()
+
+
+def _bound(fit: Fit, task: Task) -> FittedForecaster:
+    """Fit a forecaster, and let it look at the past of its source for this window."""
+    return bound(fit(), task.horizon, task.cutoff)
+
+
+def _scored(
+    name: str, task: Task, ask: Callable[[], Forecast], pipeline: Pipeline, seen: Truth
+) -> list[Record]:
+    """Forecast, and compare with what happened."""
+    return _records(name, task, ask(), pipeline, seen)
 
 
 def _on_demand(fits: Iterator[Fit]) -> Iterator[Fit]:
@@ -153,18 +200,29 @@ def _fail(error: Exception) -> FittedForecaster:
     raise error
 
 
-def _past(history: History, cutoff: int, window: int | None) -> History:
+def _past(
+    source: History | HistorySource, cutoff: int, window: int | None
+) -> History | HistorySource:
     """Return what was known at a cutoff, of the last `window` days only."""
+    change = functools.partial(_cut, cutoff=cutoff, window=window)
+    return change(source) if isinstance(source, History) else MappedSource(source, change)
+
+
+def _cut(history: History, *, cutoff: int, window: int | None) -> History:
+    """Return what was known of some deals at a cutoff."""
     past = history.until(np.datetime64(cutoff, "D"))
     return past if window is None else recent(past, cutoff - window)
 
 
 def _fitted(
-    forecaster: Forecaster | FittedForecaster, task: Task, past: Callable[[], History]
+    forecaster: Forecaster | FittedForecaster,
+    task: Task,
+    past: Callable[[], History | HistorySource],
+    executor: Executor | None,
 ) -> FittedForecaster:
     """Fit on what was known at the cutoff, or check that this is what it was fitted on."""
     if isinstance(forecaster, Forecaster):
-        return forecaster.fit(past())
+        return forecaster.fit(past(), executor=executor)
     if forecaster.trained_until > task.cutoff:
         msg = (
             f"it was fitted on history until {to_date(forecaster.trained_until)}, after the "

@@ -11,14 +11,14 @@ import numpy as np
 
 from funnel.calendars import Calendar, Horizon, to_date, to_dates, to_day
 from funnel.errors import InsufficientDataError, ValidationError
-from funnel.forecasting._chances import joined
-from funnel.stages import Outcome
+from funnel.summary import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from funnel.tables import History, Pipeline
-    from funnel.typing import BoolArray, DateArray, DateLike, FloatArray, IntArray
+    from funnel.summary import HistorySource
+    from funnel.tables import History
+    from funnel.typing import DateArray, DateLike
 
 PERIODS = {
     "week": Horizon.weeks,
@@ -31,12 +31,10 @@ __all__ = [
     "Dropped",
     "Span",
     "Task",
-    "Truth",
     "at_least",
     "cutoffs_before",
     "cutoffs_every",
     "tasks",
-    "truth",
 ]
 
 Span = int | Literal["week", "month", "quarter", "year"]
@@ -83,35 +81,8 @@ class Dropped:
     reason: str
 
 
-@attrs.frozen(eq=False)
-class Truth:
-    """What happened in a window, as it was known when it ended.
-
-    Parameters
-    ----------
-    keys : tuple of tuple of str
-        Groups. A deal belongs to the one it was in at the cutoff; one that did not exist then, to
-        the one it was in when the window ended.
-    total, open : (g,) float64
-        Money booked in the window by all deals, and by those that were open at the cutoff.
-    wins : (g,) int64
-        Number of deals booked.
-    won : (n,) bool
-        Which of the deals that were open at the cutoff were won in the window.
-    unknown : int
-        Won deals whose amount was never recorded; each counts as the mean of the known ones.
-    """
-
-    keys: tuple[tuple[str, ...], ...]
-    total: FloatArray
-    open: FloatArray
-    wins: IntArray
-    won: BoolArray
-    unknown: int
-
-
 def cutoffs_every(
-    history: History,
+    history: History | HistorySource,
     days: int,
     /,
     *,
@@ -122,7 +93,7 @@ def cutoffs_every(
 
     Parameters
     ----------
-    history : History
+    history : History or HistorySource
         What will be backtested.
     days : int
         From one cutoff to the next.
@@ -151,21 +122,20 @@ def cutoffs_every(
     """
     at_least("days", days, 1)
     at_least("horizon", horizon, 1)
-    middle = (history.observed_from + history.observed_until) // 2
-    begin = middle if first is None else max(to_day(first, name="first"), history.observed_from)
-    last = history.observed_until - horizon
+    known = first_of(history)
+    middle = (known.observed_from + known.observed_until) // 2
+    begin = middle if first is None else max(to_day(first, name="first"), known.observed_from)
+    last = known.observed_until - horizon
     found = np.arange(last, begin - 1, -days, dtype=np.int32)[::-1]
     if not len(found):
-        what = (
-            f"windows of {horizon} days from {to_date(begin)} to {to_date(history.observed_until)}"
-        )
+        what = f"windows of {horizon} days from {to_date(begin)} to {to_date(known.observed_until)}"
         remedy = "Shorten the horizon, or begin earlier."
         raise InsufficientDataError(what, needed=1, found=0, remedy=remedy)
     return to_dates(found)
 
 
 def cutoffs_before(
-    history: History,
+    history: History | HistorySource,
     unit: Literal["week", "month", "quarter", "year"],
     /,
     *,
@@ -176,7 +146,7 @@ def cutoffs_before(
 
     Parameters
     ----------
-    history : History
+    history : History or HistorySource
         What will be backtested.
     unit : str
         Kind of period, as in ``backtest(..., horizon=unit)``.
@@ -198,15 +168,15 @@ def cutoffs_before(
     42
     """
     at_least("weeks", weeks, 0)
-    used = calendar or Calendar()
-    count = (history.observed_until - history.observed_from) // 7 + 2
-    first = np.datetime64(history.observed_from, "D")
+    used, known = calendar or Calendar(), first_of(history)
+    count = (known.observed_until - known.observed_from) // 7 + 2
+    first = np.datetime64(known.observed_from, "D")
     edges = used.periods(first, count, unit).astype("datetime64[D]").astype(np.int64)
     found: set[int] = set()
     for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        inside = begin >= history.observed_from and end - 1 <= history.observed_until
+        inside = begin >= known.observed_from and end - 1 <= known.observed_until
         leads = [max(7 * week, 1) for week in range(weeks + 1)] if inside else []
-        earliest = max(begin - 1, history.observed_from)
+        earliest = max(begin - 1, known.observed_from)
         found.update(end - 1 - lead for lead in leads if end - 1 - lead >= earliest)
     return to_dates(np.array(sorted(found), dtype=np.int32))
 
@@ -250,36 +220,3 @@ def _horizon(cutoff: int, span: Span, calendar: Calendar) -> Horizon:
         return PERIODS[span](np.datetime64(cutoff + 1, "D"), 1, calendar=calendar)
     at_least("horizon", span, 1)
     return Horizon.custom(np.array([cutoff + 1, cutoff + 1 + span], dtype=np.int32))
-
-
-def truth(history: History, pipeline: Pipeline, task: Task, by: tuple[str, ...]) -> Truth:
-    """Return what happened in a window; `pipeline` is the snapshot at the cutoff.
-
-    Raises
-    ------
-    CurrencyMismatchError
-        When won amounts are of several currencies.
-    """
-    end = history.snapshot(np.datetime64(task.last, "D"))
-    is_won = end.outcome == Outcome.WON
-    end.select(np.flatnonzero(is_won)).currency  # noqa: B018 - raises unless there is one
-    won = is_won & (task.horizon.period_of(end.closed_on) == 0)
-    nameless = np.isnan(end.amount)
-    known = end.amount[is_won & ~nameless]
-    worth = float(known.mean()) if len(known) else 0.0
-    money = np.where(nameless, worth, end.amount) * won
-    before = np.flatnonzero(end.first_seen <= task.cutoff)  # the rows of the earlier snapshot
-    is_open = pipeline.outcome == Outcome.OPEN
-    keys, group, earlier = joined(end.groups(by), pipeline.groups(by))
-    group = group.astype(np.int64)
-    group[before] = earlier
-    used, group = np.unique(group, return_inverse=True)
-    size, mine = len(used), before[is_open]
-    return Truth(
-        keys=tuple(keys[place] for place in used.tolist()),
-        total=np.bincount(group, money, minlength=size).astype(np.float64),
-        open=np.bincount(group[mine], money[mine], minlength=size).astype(np.float64),
-        wins=np.bincount(group[won], minlength=size),
-        won=won[mine],
-        unknown=int(np.count_nonzero(won & nameless)),
-    )

@@ -14,6 +14,7 @@ from funnel.backtesting.report import BacktestReport
 from funnel.calendars import Calendar
 from funnel.errors import InsufficientDataError, ValidationError
 from funnel.forecasting.api import resolve
+from funnel.summary import first_of
 from funnel.tables import History
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from funnel.forecasting import FittedForecaster, Forecaster
+    from funnel.summary import HistorySource
     from funnel.typing import DateLike
 
 __all__ = ["BASELINES", "backtest"]
@@ -30,7 +32,7 @@ BASELINES = ("run-rate", "last-period", "seasonal", "textbook")
 
 
 def backtest(
-    history: History,
+    history: History | HistorySource,
     forecasters: Sequence[Any] | Mapping[str, Any],
     cutoffs: Sequence[DateLike],
     /,
@@ -53,8 +55,8 @@ def backtest(
 
     Parameters
     ----------
-    history : History
-        The whole log.
+    history : History or HistorySource
+        The whole log, or chunks of it, such as `funnel.scan` gives.
     forecasters : sequence, or mapping of str
         Names, stage models or forecasters; a mapping gives them labels of your own.
     cutoffs : sequence of dates
@@ -74,7 +76,8 @@ def backtest(
     calendar : Calendar, optional
         Fiscal years and the like, for periods.
     executor : concurrent.futures.Executor, optional
-        Where cutoffs are forecast, each by itself; in this thread by default.
+        Where the cutoffs of a history are forecast, each by itself, or where the chunks of a source
+        are read, for one cutoff after the other; in this thread by default.
     progress : bool or callable
         A bar on the terminal (where ``rich`` is installed and the output is one), or a function
         of the number done and of all.
@@ -110,20 +113,21 @@ def backtest(
     """
     if window is not None:
         at_least("window", window, 1)
-    if not isinstance(history, History):
-        rule = "must be a History, which knows what happened later"
+    if not isinstance(history, History) and not hasattr(history, "__iter__"):
+        rule = "must be a History, which knows what happened later, or chunks of one"
         raise ValidationError.from_value("history", rule, type(history).__name__, "")
     labelled = _labelled(forecasters, baselines)
     columns = (by,) if isinstance(by, str) else tuple(by)
-    history.snapshot().groups(columns)  # raises for a column that is not there
-    windows, dropped = tasks(history, cutoffs, horizon, calendar or Calendar())
+    first = first_of(history)
+    first.snapshot().groups(columns)  # raises for a column that is not there
+    windows, dropped = tasks(first, cutoffs, horizon, calendar or Calendar())
     if not windows:
         why = f" (first: {dropped[0].reason})" if dropped else ""
         what = f"a backtest needs cutoffs whose windows lie in the history{why}; one"
         raise InsufficientDataError(what, needed=1, found=0, remedy="See funnel.cutoffs_every.")
     results: Iterable[list[Record] | Failure]
-    if executor is None:
-        results = run(history, labelled, windows, columns, window)
+    if executor is None or not isinstance(history, History):
+        results = run(history, labelled, windows, by=columns, window=window, executor=executor)
     else:
         one = functools.partial(_at, history, labelled, columns, window)
         results = itertools.chain.from_iterable(executor.map(one, windows))
@@ -147,7 +151,7 @@ def _at(
     task: Task,
 ) -> list[list[Record] | Failure]:
     """Score all forecasters at one cutoff, perhaps in another process."""
-    return list(run(history, labelled, (task,), by, window))
+    return list(run(history, labelled, (task,), by=by, window=window))
 
 
 def _labelled(

@@ -10,7 +10,7 @@ from funnel.forecasting._standing import bound, standing
 from funnel.forecasting.base import FittedForecaster, Forecaster
 from funnel.forecasting.deals import DealForecaster
 from funnel.models import StageModel, registry
-from funnel.summary import last_day
+from funnel.summary import first_of
 from funnel.tables import History, Pipeline
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def forecast(
     elif hasattr(source, "__iter__"):
         if isinstance(resolved, Forecaster):
             resolved = resolved.fit(source, executor=executor)
-        fitted = bound(resolved, horizon, last_day(source))
+        fitted = bound(resolved, horizon, first_of(source).observed_until)
         pipeline = standing(source, horizon, (fitted,), by=by, executor=executor)
         return fitted.forecast(pipeline, horizon, by=by)
     raise ValidationError.from_value(

@@ -101,6 +101,23 @@ def test_fit_and_forecast_equal_those_in_memory(client, files, how):
     assert here.notes == there.notes
 
 
+def test_a_backtest_equals_that_in_memory(client, files, how):
+    """Wins, deals and failures bit for bit, money to 1e-12."""
+    executor = client.get_executor()
+    source = fn.scan(files, executor=executor, **how)
+    cutoffs = ["2025-12-31", "2026-03-31"]
+    asked = {"horizon": "quarter", "baselines": ("run-rate",), "progress": False}
+    here = fn.backtest(fn.History.concat(source), ["semi-markov"], cutoffs, **asked)
+    there = fn.backtest(source, ["semi-markov"], cutoffs, executor=executor, **asked)
+    assert not here.failures
+    assert here.failures == there.failures
+    one, two = here.to_columns(), there.to_columns()
+    for name in ("actual", "expected"):
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-12)
+    for name in ("forecaster", "cutoff", "part", "deals"):
+        np.testing.assert_array_equal(two[name], one[name])
+
+
 def test_chunks_are_read_by_workers_and_not_here(client, files, how, tmp_path):
     """Each worker leaves its number for each chunk that it reads."""
     executor = client.get_executor()

@@ -9,7 +9,8 @@ import pytest
 
 import funnel as fn
 from funnel.backtesting._recent import recent
-from funnel.backtesting._windows import cutoffs_before, tasks, truth
+from funnel.backtesting._truth import truth
+from funnel.backtesting._windows import cutoffs_before, tasks
 from funnel.calendars import Calendar
 from funnel.errors import CurrencyMismatchError
 from funnel.models._sojourn_counts import summarize_sojourns
@@ -42,7 +43,7 @@ def test_actuals_are_what_was_booked_by_the_end_of_the_window(drawn, span):
     (task,) = found
     pipeline = history.snapshot(date(cutoff))
     try:
-        whole = truth(history, pipeline, task, ())
+        whole = truth(history, task, ())
     except CurrencyMismatchError:
         return
     booked = fn.outcomes(history.until(date(task.last)))
@@ -56,7 +57,7 @@ def test_actuals_are_what_was_booked_by_the_end_of_the_window(drawn, span):
     assert whole.won.sum() <= whole.wins.sum()
     for by in history.schema.attributes:
         if history.schema.column(by).kind == "category":
-            split = truth(history, pipeline, task, (by,))
+            split = truth(history, task, (by,))
             assert whole.total.sum() == pytest.approx(split.total.sum())
             assert whole.open.sum() == pytest.approx(split.open.sum())
             assert np.all(split.open <= split.total * (1.0 + 1e-12))

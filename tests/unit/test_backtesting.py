@@ -12,7 +12,8 @@ import pytest
 import funnel as fn
 from funnel.backtesting import BASELINES, cutoffs_before, cutoffs_every
 from funnel.backtesting._recent import recent
-from funnel.backtesting._windows import tasks, truth
+from funnel.backtesting._truth import truth
+from funnel.backtesting._windows import tasks
 from funnel.calendars import Calendar, to_date, to_day
 from funnel.errors import (
     CurrencyMismatchError,
@@ -93,7 +94,7 @@ def backtest(history, forecasters, cutoffs, **given):
 def seen_at(history, cutoff, horizon, by=()):
     """What really happened after a cutoff."""
     (task,), _ = tasks(history, [cutoff], horizon, Calendar())
-    return truth(history, history.snapshot(cutoff), task, by), task
+    return truth(history, task, by), task
 
 
 def by_loop(history, cutoff, first, last, by):

@@ -214,6 +214,35 @@ def test_a_forecast_of_a_scan_keeps_lost_deals_that_may_come_back(tmp_path):
     np.testing.assert_array_equal(one.expected, two.expected)
 
 
+@pytest.mark.parametrize("window", [None, 400])
+def test_a_backtest_of_a_scan_is_that_of_all_deals(sources, window):
+    """Records, truth and failures are the same, money to 1e-12; the chunks stay where they are."""
+    history, source = sources
+    cutoffs = fn.cutoffs_every(source, 91, horizon=91, first="2025-09-01")
+    assert len(cutoffs) == 3
+    asked = {"horizon": 91, "by": ("region",), "window": window, "baselines": ("run-rate",)}
+    asked["progress"] = False
+    one, two = (fn.backtest(given, ["win-rate"], cutoffs, **asked) for given in (history, source))
+    assert (one.failures, one.dropped, one.unknown) == (two.failures, two.dropped, two.unknown)
+    found = two.to_columns()
+    for name, column in one.to_columns().items():
+        if column.dtype.kind == "f":
+            np.testing.assert_allclose(found[name], column, rtol=1e-9, atol=1e-9)
+        else:
+            np.testing.assert_array_equal(found[name], column)
+    np.testing.assert_allclose(found["actual"], one.to_columns()["actual"], rtol=1e-12)
+    np.testing.assert_allclose(found["expected"], one.to_columns()["expected"], rtol=1e-12)
+
+
+def test_a_backtest_ends_where_a_chunk_cannot_be_read(tmp_path):
+    """It is no failure of a forecaster."""
+    folder = by_deal(tmp_path, WORLD, 3)
+    source = fn.scan(folder, partition="files", **HOW)
+    (folder / "part-01.parquet").write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(ReadError, match=r"chunk 'part-01.parquet' cannot be read"):
+        fn.backtest(source, ["win-rate"], ["2026-03-31"], horizon=30, baselines=())
+
+
 def test_metrics_take_a_scan(sources):
     """Counts are the same to the last one."""
     history, source = sources
