@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 
 from funnel.kernels import levels
+from funnel.kernels.stacking import slopes, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +23,9 @@ FEWEST = 3
 
 LEVEL_SD, MONEY_SD = 0.1, 0.15
 """How far levels are believed to be off before any window was seen (standard deviations)."""
+
+STRENGTH = 3.0
+"""How firmly weights are believed before any window was seen, see `stacked`."""
 
 MEMORY = 4.0
 """Windows count half after so many leads."""
@@ -38,15 +42,28 @@ class Said:
         Of each model, for each deal open at the origin, to be won by each lead.
     new : (2, k) float64
         Mean and variance of the money expected from deals that did not exist yet.
+    bulk : (b,) int64
+        Days on which many deals were closed at once, ascending.
     """
 
     window: Window
     chances: FloatArray
     new: FloatArray
+    bulk: IntArray = attrs.field(factory=lambda: np.empty(0, dtype=np.int64))
 
     def of(self, weights: FloatArray, column: int) -> FloatArray:
         """(c,) -> (n,): the pooled chances for one lead."""
         return levels.pooled(self.chances[:, :, column], weights)
+
+    def dependence(self, chance: FloatArray, column: int) -> float:
+        """Return how many times wins vary as independent ones would: bulk closings are one event.
+
+        (n,) -> (), given the chances of deals.
+        """
+        day = self.window.closed_on[:, column]
+        place = np.searchsorted(self.bulk, day)
+        found = np.append(self.bulk, -1)[place] == day
+        return levels.design_effect(chance, self.window.won[:, column], np.where(found, place, -1))
 
 
 def _nothing() -> FloatArray:
@@ -95,52 +112,55 @@ def _overlap(days: IntArray, lead: int) -> float:
 
 @attrs.frozen(eq=False)
 class Weighing:
-    """How well models told deals apart in past windows, from which weights follow.
+    """How well the pool of models told deals apart in past windows, from which weights follow.
 
     Parameters
     ----------
     prior : (c,) float64
-        Weights before any window was seen.
+        Weights before any window was seen; they add up to 1.
     ends : (w,) int64
         Last day of each window.
-    losses : (w, c) float64
-        Log losses, each window's own level repaired: that is the business of `learn`.
+    slope : (w, c) float64
+        Derivatives of the log likelihood of each window by the weights, at the prior. Each window's
+        own level is repaired: that is the business of `learn`.
+    curvature : (w, c, c) float64
+        Minus the second derivatives.
     share : float
         What share of independent windows each is worth.
     """
 
     prior: FloatArray
     ends: IntArray
-    losses: FloatArray
+    slope: FloatArray
+    curvature: FloatArray
     share: float
 
     def at(self, day: int) -> FloatArray:
         """Return the weights of models, (c,), from windows that have ended by `day`.
 
-        ``w_c`` is proportional to ``prior_c exp(-sum over windows of log loss)``, windows counted
-        by how little they overlap. With too few windows they are what they began with.
+        Windows count by how little they overlap; see `stacked`. With too few of them weights are
+        what they began with.
         """
         known = self.ends <= day
-        if np.count_nonzero(known) < FEWEST:
-            return np.asarray(self.prior / self.prior.sum())
-        losses = self.losses[known].sum(axis=0)
-        weights = self.prior * np.exp(-(losses - losses.min()) * self.share)
-        return np.asarray(weights / weights.sum())
+        if len(self.prior) < 2 or np.count_nonzero(known) < FEWEST:
+            return self.prior
+        slope, curvature = self.slope[known].sum(axis=0), self.curvature[known].sum(axis=0)
+        return stacked(slope * self.share, curvature * self.share, self.prior, STRENGTH)
 
 
 def weighing(said: Sequence[Said], column: int, prior: FloatArray) -> Weighing:
-    """Score models on past windows of one lead."""
+    """Score pools of models on past windows of one lead."""
+    count, prior = len(prior), prior / prior.sum()
+    slope, curvature = np.zeros((len(said), count)), np.zeros((len(said), count, count))
     if not said:
-        return Weighing(prior, np.empty(0, dtype=np.int64), np.empty((0, len(prior))), 1.0)
+        return Weighing(prior, np.empty(0, dtype=np.int64), slope, curvature, 1.0)
     days = np.array([one.window.origin for one in said])
     lead = int(said[0].window.leads[column])
-    losses = np.zeros((len(said), len(prior)))
     for place, one in enumerate(said):
-        won = one.window.won[:, column]
-        for model, chance in enumerate(one.chances[:, :, column]):
-            shift, _ = levels.level_shift(chance, won)
-            losses[place, model] = levels.log_loss(levels.shifted(chance, shift), won)
-    return Weighing(prior, days + lead, losses, _overlap(days, lead))
+        times = one.dependence(one.of(prior, column), column)
+        first, second = slopes(one.chances[:, :, column], one.window.won[:, column], prior)
+        slope[place], curvature[place] = first / times, second / times
+    return Weighing(prior, days + lead, slope, curvature, _overlap(days, lead))
 
 
 @attrs.frozen(eq=False)
@@ -160,13 +180,15 @@ def _track(said: Sequence[Said], weights: FloatArray, column: int, worth: float)
     for one in said:
         chance, won = one.of(weights, column), one.window.won[:, column]
         shift, shift_var = levels.level_shift(chance, won)
-        moved = levels.shifted(chance, shift)
+        moved, times = levels.shifted(chance, shift), one.dependence(chance, column)
         amount = np.where(np.isnan(one.window.amount), worth, one.window.amount)
-        booked = np.where(np.isnan(one.window.booked), amount, one.window.booked)
+        booked = one.window.booked[:, column]
+        booked = np.where(np.isnan(booked), amount, booked)
         due, noise = float(moved @ amount), float((moved * (1.0 - moved)) @ amount**2)
         half = float(amount.mean()) / 2.0 if len(amount) else 1.0  # keeps the logarithm finite
         ratio = np.log((float(booked[won].sum()) + half) / (due + half)) if due > 0.0 else 0.0
-        rows.append((one.window.origin, shift, shift_var, ratio, _relative(noise, due)))
+        money_var = _relative(noise * times, due)
+        rows.append((one.window.origin, shift, shift_var * times, ratio, money_var))
     day, *rest = np.array(rows).T
     return _Track(day.astype(np.int64), *(np.asarray(column) for column in rest))
 
@@ -236,7 +258,8 @@ def _outlook(
     amount = np.where(np.isnan(one.window.amount), worth, one.window.amount) * factor
     share = one.window.share
     due = float(chance @ amount) / share + factor * float(one.new[0, column])
-    noise = float((chance * (1.0 - chance)) @ amount**2) / share
+    times = 1.0 + (one.dependence(chance, column) - 1.0) / share
+    noise = float((chance * (1.0 - chance)) @ amount**2) * times / share
     noise += factor**2 * float(one.new[1, column])
     booked = float(one.window.total[column]) + worth * float(one.window.unknown[column])
     return booked, due, _relative(noise, due)

@@ -11,6 +11,7 @@ import numpy as np
 from funnel.calendars import Horizon, to_date
 from funnel.combinators._answers import looked_back
 from funnel.combinators._blended import pool
+from funnel.combinators._bulk import bulk_closings
 from funnel.combinators._choice import Choice
 from funnel.combinators._kept import Kept
 from funnel.combinators._repair import FEWEST, Repair, Said, learn, weighing
@@ -246,12 +247,13 @@ class FittedCombination:
         lead, leads = calibration_leads(np.array(ahead, dtype=np.int64), first, last)
         members, models, said = self._fitted(lead)
         days = origins(first, last, lead, self.recipe.windows, shortest=int(leads[0]))
-        past = self._past(members, days, lead, leads)
+        bulk = bulk_closings(self.source)
+        past = self._past(members, days, leads, lead, bulk.days)
         column = int(np.searchsorted(leads, lead))
         prior = np.array([member.prior for member in members])
         ended = [one for one in past if one.window.complete(last)[column]]
         enough = len(ended) >= FEWEST
-        weigh = weighing(past if self.recipe.weighed else (), column, prior).at
+        weigh = functools.cache(weighing(past if self.recipe.weighed else (), column, prior).at)
         repairs: list[Repair] = []
         if enough and self.recipe.repaired:
             amounts = summarize(self.source, summarize_amounts, executor=self.executor)
@@ -259,7 +261,7 @@ class FittedCombination:
             repairs = [
                 learn(past, weigh, place, until=last, worth=worth) for place in range(len(leads))
             ]
-        said += _said(repairs) if enough else (_too_short(len(ended), lead),)
+        said += (*bulk.said, *_said(repairs)) if enough else (_too_short(len(ended), lead),)
         scores = _scores(ended, column, len(members))
         labels = tuple(member.label for member in members)
         choice = Choice(labels, weigh(last), scores, len(ended), lead, said)
@@ -287,7 +289,12 @@ class FittedCombination:
         return tuple(members), tuple(models), tuple(said)
 
     def _past(
-        self, members: Sequence[Member], days: IntArray, lead: int, leads: IntArray
+        self,
+        members: Sequence[Member],
+        days: IntArray,
+        leads: IntArray,
+        lead: int,
+        bulk: IntArray,
     ) -> list[Said]:
         """Return the past windows for which all members had enough history."""
         found = []
@@ -299,7 +306,7 @@ class FittedCombination:
             if len(known) == len(models):
                 seen = window(self.source, answers, leads)
                 new = none if answers.new is None else answers.new
-                found.append(Said(seen, np.stack(known), new))
+                found.append(Said(seen, np.stack(known), new, bulk))
         return found
 
 

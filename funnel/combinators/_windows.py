@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
+from funnel.kernels import trace
 from funnel.stages import Outcome
-from funnel.tables import History, outcomes
+from funnel.tables import History
 
 if TYPE_CHECKING:
     from funnel.combinators._answers import Answers
     from funnel.summary import HistorySource
-    from funnel.typing import BoolArray, FloatArray, IntArray
+    from funnel.typing import BoolArray, DayArray, FloatArray, IntArray
 
 __all__ = ["Window", "origins", "window"]
 
@@ -30,10 +31,13 @@ class Window:
         Days ahead; the window of a lead ends on ``origin + lead``.
     amount : (n,) float64
         Of the deals that were open, at closing, as expected then; NaN unknown.
-    booked : (n,) float64
-        Their amounts as booked, for those that were won.
+    booked : (n, k) float64
+        Their amounts as booked by the end of each window, for those that were won.
     won : (n, k) bool
-        Were they won by the end of each window?
+        Were they won by the end of each window, and not reopened in it?
+    closed_on : (n, k) int32
+        Day on which they were closed, won or not, as seen at the end of each window; NO_DAY for
+        those that were open.
     total : (k,) float64
         Known money booked in each window by all deals, also those that came later.
     unknown : (k,) int64
@@ -47,6 +51,7 @@ class Window:
     amount: FloatArray
     booked: FloatArray
     won: BoolArray
+    closed_on: DayArray
     total: FloatArray
     unknown: IntArray
     share: float = 1.0
@@ -69,16 +74,21 @@ def origins(first: int, last: int, lead: int, most: int, *, shortest: int) -> In
 
 
 def window(source: History | HistorySource, answers: Answers, leads: IntArray) -> Window:
-    """Collect what came of the deals that were open at an origin, as the source knows it."""
+    """Collect what came of the deals that were open at an origin, as the source knows it.
+
+    It is read at the end of each window, as it was known then: a deal that was won within it
+    counts, whatever was done with it later.
+    """
     chunks = (source,) if isinstance(source, History) else source
     parts = [_part(chunk, answers.origin, leads) for chunk in chunks]
-    booked, won, total, unknown = zip(*parts, strict=True)
+    booked, won, closed_on, total, unknown = zip(*parts, strict=True)
     return Window(
         answers.origin,
         leads,
         answers.amount,
         np.concatenate(booked)[answers.asked],
         np.concatenate(won)[answers.asked],
+        np.concatenate(closed_on)[answers.asked],
         np.sum(total, axis=0),
         np.sum(unknown, axis=0),
         answers.share,
@@ -87,15 +97,20 @@ def window(source: History | HistorySource, answers: Answers, leads: IntArray) -
 
 def _part(
     history: History, origin: int, leads: IntArray
-) -> tuple[FloatArray, BoolArray, FloatArray, IntArray]:
+) -> tuple[FloatArray, BoolArray, DayArray, FloatArray, IntArray]:
     """Return the later fields of `Window` for one chunk."""
-    pipeline = history.snapshot(np.datetime64(origin, "D"))
-    known = np.flatnonzero(history.at[history.bounds[:-1]] <= origin)  # the rows of the snapshot
-    is_open = pipeline.outcome == Outcome.OPEN
-    found = outcomes(history)
-    later = (found.outcome == Outcome.WON) & (found.closed_on > origin)
-    by_then = later[:, None] & (found.closed_on[:, None] <= origin + leads)
-    total = np.nan_to_num(found.amount) @ by_then
-    unknown = np.isnan(found.amount).astype(np.int64) @ by_then
-    rows = known[is_open]
-    return found.amount[rows], by_then[rows], total, unknown
+    pieces, outcome = history.pieces, history.funnel.outcomes
+    first = trace.last_rows(history.at, history.bounds, origin)
+    rows = np.flatnonzero((first >= 0) & (outcome[history.stage[first]] == Outcome.OPEN))
+    booked, won, closed_on, total, unknown = [], [], [], [], []
+    for end in (origin + leads).tolist():
+        last = trace.last_rows(history.at, history.bounds, end)
+        amount, day = history.columns["amount"][last], pieces.closed_on[pieces.of_row[last]]
+        is_won = (last >= 0) & (outcome[history.stage[last]] == Outcome.WON) & (day > origin)
+        booked.append(amount[rows])
+        won.append(is_won[rows])
+        closed_on.append(day[rows])
+        total.append(float(np.nansum(amount[is_won])))
+        unknown.append(int(np.count_nonzero(np.isnan(amount[is_won]))))
+    columns = (np.stack(one, axis=1) for one in (booked, won, closed_on))
+    return (*columns, np.array(total), np.array(unknown))  # type: ignore[return-value]

@@ -58,11 +58,13 @@ def _some(instance: object, attribute: attrs.Attribute[Any], value: tuple[object
 class Blend:
     """Several stage models, pooled by how well they told deals apart in the past.
 
-    The logits of the models' chances are averaged (a logarithmic pool) with weights::
+    The logits of the models' chances are averaged (a logarithmic pool). The weights w are those
+    with which the pool, not each model by itself, would have done best (stacking): the maximum of::
 
-        w_c ~ exp(- sum over past windows of the log loss of model c)
+        sum over past windows of the log likelihood of the pool + 3 sum over models of log(w) / c
 
-    where windows that overlap count in part, and each window's own level is taken out first.
+    where windows that overlap count in part, and the level of each window is free. The likelihood
+    is taken to the second order in w.
     Windows are past origins, a quarter of the horizon apart; at each, every model is fitted on
     what was known then. Answers are kept, so that a later forecast fits the new origins only.
 
@@ -179,7 +181,7 @@ class Auto:
     """The default: models of the path of a deal, weighed, pooled and repaired by what came true.
 
     Members are ``semi-markov``, on all history and with half-lives of 8, 4 and 2 horizons, and
-    ``hazard-regression``. They are weighed as in `Blend`, before any window half for
+    ``hazard-regression``. They are weighed as in `Blend`, before any window 80 % for
     ``hazard-regression`` (which falls back to ``semi-markov`` by itself where covariates say
     nothing), and the pool is repaired as in `Calibrated`. Weights and repairs for a window use
     windows that had ended before it only.
@@ -226,9 +228,9 @@ class Auto:
         except InsufficientDataError as error:
             return self._fallback(source, executor, error)
         members = (
-            Member(plain, 0.2),
-            *(Member(plain, 0.1, memory) for memory in (8.0, 4.0, 2.0)),
-            Member(registry.get("hazard-regression"), 0.5),
+            Member(plain, 0.1),
+            *(Member(plain, 0.1 / 3.0, memory) for memory in (8.0, 4.0, 2.0)),
+            Member(registry.get("hazard-regression"), 0.8),
         )
         recipe = Recipe(
             self.name, members, self.arrivals, self.windows, weighed=True, repaired=True

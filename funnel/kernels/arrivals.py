@@ -57,13 +57,18 @@ def recorded_shares(counts: IntArray) -> FloatArray:
     return shares
 
 
-def bulk_days(y: IntArray) -> BoolArray:
-    """(d,) -> (d,): days with far more deals than ever happens twice a year: imports."""
-    usual = 2 + len(y) // 180
+def bulk_days(
+    y: IntArray, *, every: int = 180, times: float = 4.0, floor: float = 20.0
+) -> BoolArray:
+    """(d,) -> (d,): days with far more deals than happens every so many days: imports, clean-ups.
+
+    More than `times` what is reached on two days and one in `every`, and `floor` more.
+    """
+    usual = 2 + len(y) // every
     if len(y) < usual:
         return np.zeros(len(y), dtype=np.bool_)
     limit = np.sort(y)[-usual]
-    return np.asarray(y > 4 * limit + 20)
+    return np.asarray(y > times * limit + floor)
 
 
 def kept(effect: FloatArray | float, variance: FloatArray | float) -> FloatArray:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from funnel.typing import BoolArray, FloatArray
+    from funnel.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["level_shift", "log_loss", "logit", "pooled", "shifted", "shrunk_mean"]
+__all__ = ["design_effect", "level_shift", "log_loss", "logit", "pooled", "shifted", "shrunk_mean"]
 
 TINY = 1e-9  # chances closer to 0 or 1 are taken as this close; 0 itself stays 0
 FURTHEST = 3.0  # no level is moved by more, on the logit scale
@@ -66,6 +66,23 @@ def level_shift(chance: FloatArray, won: BoolArray) -> tuple[float, float]:
         shift = float(np.clip(shift + step, -FURTHEST, FURTHEST))
     information = float((chance * (1.0 - chance)).sum())
     return shift, 1.0 / max(information, 1e-6)
+
+
+def design_effect(chance: FloatArray, won: BoolArray, group: IntArray) -> float:
+    """(n,) x 3 -> how many times wins vary as they would if all deals were independent, at least 1.
+
+    Deals of one group (numbers from 0 on; -1 is none) had one cause in common, so what they are
+    off by adds up before it is squared: the clustered variance of Liang & Zeger 1986
+    (doi:10.1093/biomet/73.1.13), over that of independent deals.
+    """
+    alone = chance * (1.0 - chance)
+    total, grouped = float(alone.sum()), group >= 0
+    if not total or not np.any(grouped):
+        return 1.0
+    some = group[grouped]
+    off = np.bincount(some, won[grouped] - chance[grouped]) ** 2
+    usual = np.bincount(some, alone[grouped])
+    return 1.0 + float(np.maximum(off - usual, 0.0).sum()) / total
 
 
 def shrunk_mean(

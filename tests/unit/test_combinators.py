@@ -10,22 +10,25 @@ import pytest
 import funnel as fn
 from funnel.calendars import to_date, to_day
 from funnel.combinators import Auto, Blend, Calibrated, Choice
-from funnel.combinators._answers import looked_back
+from funnel.combinators._answers import Answers, looked_back
+from funnel.combinators._bulk import bulk_closings
 from funnel.combinators._kept import Kept
 from funnel.combinators._repair import (
     FEWEST,
     LEVEL_SD,
     MEMORY,
+    STRENGTH,
     Said,
     Weighing,
     learn,
     weighing,
 )
 from funnel.combinators._repaired import FittedRepaired
-from funnel.combinators._windows import Window
+from funnel.combinators._windows import Window, window
 from funnel.errors import InsufficientDataError, LeakError, ValidationError
 from funnel.forecasting import explain
 from funnel.kernels import levels
+from funnel.kernels.stacking import stacked
 from funnel.models import StageModel
 from funnel.models.semi_markov import SemiMarkov
 from funnel.models.win_rate import WinRate
@@ -238,7 +241,7 @@ def test_a_blend_gives_its_weight_to_the_better_model(history):
     fitted = Blend((Blind(), Biased()), arrivals=None).fit(history)
     choice = fitted.choice(MONTH)
     assert ("blind", "biased") == choice.model
-    assert choice.weight[1] > 0.95
+    assert choice.weight[1] > 0.7  # 0.5 before any window was seen
     assert choice.log_score[1] < choice.log_score[0]
     assert 1.0 == pytest.approx(choice.weight.sum())
 
@@ -386,9 +389,24 @@ def some_window(origin, seed, lead=28, deals=30):
     amount = rng.uniform(50.0, 150.0, deals)
     booked = float(amount[won].sum())
     seen = Window(
-        origin, np.array([lead]), amount, amount, won[:, None], np.array([booked]), np.array([0])
+        origin,
+        np.array([lead]),
+        amount,
+        amount[:, None],
+        won[:, None],
+        np.full((deals, 1), origin + 1),
+        np.array([booked]),
+        np.array([0]),
     )
     return Said(seen, chances, np.zeros((2, 1)))
+
+
+def what_came(history, origin, leads):
+    """The window of all deals that were open on a day."""
+    pipeline = history.snapshot(np.datetime64(origin, "D"))
+    count = int(np.count_nonzero(pipeline.outcome == 0))
+    asked = Answers(origin, np.arange(count), 1.0, (), np.full(count, 100.0), None)
+    return window(history, asked, np.array(leads))
 
 
 def judged(said, until):
@@ -415,15 +433,75 @@ def test_windows_are_judged_by_those_that_had_ended_before(changed):
 
 
 def test_weights_follow_from_windows_that_have_ended():
-    """Fewer than three: the prior. Then prior times exp(-loss), overlapping windows in part."""
-    losses = np.array([[1.0, 0.0], [0.0, 0.5], [2.0, 0.0], [0.0, 9.0]])
-    weights = Weighing(np.array([3.0, 1.0]), np.array([10, 20, 30, 40]), losses, 0.5)
+    """Fewer than three: the prior. Then the maximum over their sums, overlapping ones in part."""
+    slope = np.array([[0.0, 1.0], [0.5, 0.0], [0.0, 2.0], [9.0, 0.0]])
+    curvature = np.stack([np.eye(2)] * 4)
+    prior = np.array([0.75, 0.25])
+    weights = Weighing(prior, np.array([10, 20, 30, 40]), slope, curvature, 0.5)
     assert FEWEST == 3
     assert [0.75, 0.25] == weights.at(29).tolist()
-    odds = 3.0 * np.exp(-0.5 * (3.0 - 0.5))
-    assert odds / (1.0 + odds) == pytest.approx(weights.at(39)[0])
-    odds = 3.0 * np.exp(-0.5 * (3.0 - 9.5))
-    assert odds / (1.0 + odds) == pytest.approx(weights.at(40)[0])
+    for day, known in ((39, 3), (40, 4)):
+        found = weights.at(day)
+        expected = stacked(0.5 * slope[:known].sum(0), 0.5 * known * np.eye(2), prior, STRENGTH)
+        assert found.tolist() == expected.tolist()
+    assert weights.at(39)[1] > 0.25 > weights.at(40)[1]
+
+
+def test_bulk_closings_count_less_and_are_said():
+    """A clean-up closes 60 deals on one day: the note names it, and its windows are worth less."""
+    history = race(deals=3000, seed=4)
+    columns = history.to_columns()
+    day = START + 700
+    is_open = history.snapshot(day).select(history.snapshot(day).outcome == 0)
+    some = np.isin(columns["id"], is_open.ids[:60])
+    later = some & (columns["at"].astype("datetime64[D]") > day)
+    keep = {name: columns[name][~later] for name in ("id", "stage", "at", "amount", "created")}
+    extra = {
+        "id": is_open.ids[:60],
+        "stage": np.array(["Lost"] * 60, dtype=object),
+        "at": np.full(60, day),
+        "amount": np.full(60, 100.0),
+        "created": is_open.created[:60].astype("datetime64[D]"),
+    }
+    joined = {
+        name: np.concatenate([values, np.asarray(extra[name]).astype(values.dtype)])
+        for name, values in keep.items()
+    }
+    cleaned = fn.History.from_columns(funnel=LADDER, observed_until=LAST, **joined)
+    assert not len(bulk_closings(history).days)
+    found = bulk_closings(cleaned)
+    assert found.days.tolist() == [to_day(day)]
+    assert found.deals[0] >= 60
+    outlook = Blend((Biased(),), arrivals=None).fit(cleaned).forecast(cleaned.snapshot(), MONTH)
+    assert any(f"{to_date(to_day(day))}: {found.deals[0]} deals" in note for note in outlook.notes)
+    halves = [cleaned.select(np.arange(cleaned.n_deals) % 2 == half) for half in (0, 1)]
+    assert bulk_closings(halves).days.tolist() == [to_day(day)]
+    seen = what_came(cleaned, to_day(day) - 10, [AHEAD])
+    chances = np.full((1, len(seen.amount), 1), WINS)
+    plain = Said(seen, chances, np.zeros((2, 1)))
+    known = attrs.evolve(plain, bulk=found.days)
+    assert plain.dependence(chances[0, :, 0], 0) == 1.0
+    assert known.dependence(chances[0, :, 0], 0) > 5.0
+    assert np.abs(weighing([known], 0, np.ones(1)).curvature).max() < 1e-9
+
+
+def test_what_came_of_deals_is_read_at_the_end_of_the_window():
+    """A deal that was won in the window and reopened after it was won in it."""
+    funnel = fn.Funnel(["Qualify"])
+    history = fn.History.from_columns(
+        funnel=funnel,
+        id=["A", "A", "A", "B"],
+        stage=["Qualify", "Won", "Qualify", "Qualify"],
+        at=["2026-01-01", "2026-01-11", "2026-02-20", "2026-01-01"],
+        amount=[10.0, 9.0, 12.0, 5.0],
+        observed_until="2026-06-30",
+    )
+    origin = to_day("2026-01-05")
+    seen = what_came(history, origin, [5, 20, 100])
+    assert [[False, True, False], [False, False, False]] == seen.won.tolist()
+    assert seen.total.tolist() == [0.0, 9.0, 0.0]
+    assert seen.closed_on[0, 1] == origin + 6
+    assert seen.booked[0, 1] == 9.0
 
 
 def test_what_comes_after_the_cutoff_changes_no_weight(history):
