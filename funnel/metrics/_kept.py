@@ -30,6 +30,7 @@ class Chances(NamedTuple):
     stage: IntArray
     pushes: IntArray
     lead: IntArray
+    promise: IntArray  # the promised day
     kept: IntArray  # positions in KEPT
     decided: BoolArray  # is the promised period over?
 
@@ -74,6 +75,7 @@ def chances(history: History, leads: tuple[int, ...], unit: Unit, calendar: Cale
         stage=ends.stage[at],
         pushes=ends.pushes[at],
         lead=lead_of,
+        promise=ends.promise[at],
         kept=np.where(outcome == Outcome.OPEN, len(KEPT) - 1, outcome.astype(np.int64) - 1),
         decided=goal <= history.observed_until,
     )

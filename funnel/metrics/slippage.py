@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENDS", "KEPT", "KeptPromises", "PromiseEnds", "kept_promises", "slippage"]
 
-Factor = Literal["lead", "stage", "pushes"]
+Factor = Literal["period", "lead", "stage", "pushes"]
 """What promises are told apart by, besides columns and periods."""
 
 LEADS = (7, 30, 90)
@@ -283,22 +283,24 @@ def _kept(
     calendar: Calendar,
 ) -> Tally:
     """Count the cases of one chunk by how they ended."""
-    scope = Scope.of(history, by, None, calendar)
-    factors = Factors.of(history, per, {"lead": lead_names(leads)})
+    timed = not isinstance(per, str) and tuple(per).count("period") == 1
+    scope = Scope.of(history, by, period if timed else None, calendar)
+    others = tuple(name for name in per if name != "period") if timed else per
+    factors = Factors.of(history, others, {"lead": lead_names(leads)})
     found = chances(history, leads, period, calendar)
     codes = {"stage": found.stage, "pushes": found.pushes, "lead": found.lead}
-    cell = scope.groups(history, found.row)
+    cell = scope.cells(history, found.row, found.promise.astype(np.int32))
     key = cell * factors.size + factors.levels(codes, len(cell))
-    nothing = Counts.of(key[:0])
+    nothing, inside = Counts.of(key[:0]), cell >= 0
     return Tally(
         scope=scope,
         factors=factors,
-        groups=np.unique(cell),
-        counts=Counts.of((key * len(KEPT) + found.kept)[found.decided]),
+        groups=np.unique(scope.groups(history, found.row)),
+        counts=Counts.of((key * len(KEPT) + found.kept)[found.decided & inside]),
         late=nothing,
         days=nothing,
         ages=AgeCounts(3, nothing, nothing),
-        outside=0,
+        outside=int(np.count_nonzero(~inside & found.decided)),
         pending=int(np.count_nonzero(~found.decided)),
     )
 
@@ -321,8 +323,9 @@ def kept_promises(
     ----------
     source : History or HistorySource
         A history, or chunks of whole deals.
-    per : sequence of {"lead", "stage", "pushes"}
-        Rows by days left to the promise, by stage, and by pushes before.
+    per : sequence of {"period", "lead", "stage", "pushes"}
+        Rows by the promised period (those of the observed window), by days left to the promise, by
+        stage, and by pushes before.
     by : sequence of str
         Category columns, with their values on the day of the case.
     period : {"week", "month", "quarter", "year"}

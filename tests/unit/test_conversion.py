@@ -1,7 +1,6 @@
 """Entries and what became of them, against counting by hand; win rates against closed forms."""
 
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -384,30 +383,6 @@ def test_an_empty_history_gives_empty_rows():
     assert 0 == len(flow_matrix(history).to_columns()["from"])
     assert [[0.0, 0.0, 0.0]] == stage_table(history).there.tolist()
     assert [[0, 0]] == loss_reasons(history).lost.tolist()
-
-
-def test_no_python_loop_over_deals():
-    """Ten times the deals, the same number of calls."""
-
-    def calls(history):
-        """Count the calls of one run of everything."""
-        history.pieces  # noqa: B018 - cached by the history
-        count = 0
-
-        def count_one(frame, event, arg):
-            nonlocal count
-            count += event == "call"
-
-        sys.setprofile(count_one)
-        try:
-            for function in (conversion, flow_matrix, stage_table, win_rates, loss_reasons):
-                function(history, by=("owner",), period="year")
-        finally:
-            sys.setprofile(None)
-        return count
-
-    small, large = (fixtures.history(deals=n) for n in (260, 2600))
-    assert calls(large) <= 1.2 * calls(small)
 
 
 def test_fates_are_those_of_spells():

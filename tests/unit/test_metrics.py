@@ -34,7 +34,7 @@ SOURCES = {  # of a history, or of chunks of it
     "flow_matrix": lambda source: metrics.flow_matrix(source, by=BY, period="year"),
     "follow_up": lambda source: metrics.follow_up(source, by=BY, period=HALVES),
     "kept_promises": lambda source: metrics.kept_promises(
-        source, by=BY, per=("lead", "stage", "pushes")
+        source, by=BY, per=("period", "lead", "stage", "pushes")
     ),
     "lead_shares": lambda source: metrics.lead_shares(source, by=BY, period="quarter"),
     "league": lambda source: metrics.league(source, by=BY, period="year"),

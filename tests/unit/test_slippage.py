@@ -133,6 +133,24 @@ def test_promises_kept_by_lead_time():
     assert ("2 cases are left out: their period is not over yet",) == found.notes
 
 
+def test_promises_kept_by_promised_period():
+    """By month: all decided cases are of February, of which the deal "won" has three of each lead.
+
+    The rows of the months add up to the table without them.
+    """
+    months = kept_promises(build(), per=("period", "lead"), period="month", leads=(7, 30))
+    columns = months.to_columns()
+    assert ["2026-01", "2026-02", "2026-03"] == list(dict.fromkeys(columns["period"]))
+    whole = kept_promises(build(), per=("lead",), period="month", leads=(7, 30))
+    np.testing.assert_array_equal(
+        whole.outcomes, months.outcomes.reshape(3, 3, len(KEPT)).sum(axis=0)
+    )
+    assert [0, 0, 0] == months.outcomes.sum(axis=1)[:3].tolist()
+    assert np.isnan(months.chance[:3]).all()
+    with pytest.raises(ValidationError, match="factors"):
+        kept_promises(build(), per=("period", "period"))
+
+
 def loop(history, leads, unit_end):
     """Count (lead, kept) by a loop over promises and days."""
     found = {}

@@ -12,7 +12,6 @@ from funnel import _plugins
 from funnel import metrics as w
 from funnel.errors import PluginError, UnknownColumnError, ValidationError
 from funnel.metrics import _watch_registry as registry
-from funnel.testing import fixtures
 
 NAN = float("nan")
 LADDER = fn.Funnel(
@@ -366,21 +365,3 @@ def test_groups_are_sorted_by_money():
     )
     found = w.delayed_deals(deals, by=("owner",))
     assert ["D1", "D2", "D0"] == found.ids.tolist()
-
-
-def calls_of(deals):
-    """Count the Python calls of a watch list of so many deals."""
-    history = fixtures.history(deals=deals)
-    seen = []
-    sys.setprofile(lambda _, event, __: seen.append(event))
-    try:
-        w.watch(history)
-    finally:
-        sys.setprofile(None)
-    return len(seen)
-
-
-def test_there_is_no_loop_over_deals():
-    """Eight times the deals take hardly more calls."""
-    calls_of(200)
-    assert calls_of(1_600) < 1.5 * calls_of(200)

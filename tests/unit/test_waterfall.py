@@ -1,7 +1,5 @@
 """Waterfalls of scripted histories, in which every bar is known by hand."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -280,29 +278,3 @@ def test_an_empty_history():
     """No deals: two empty ends."""
     history = build().select(np.zeros(14, dtype=np.bool_))
     assert bars(waterfall(history, *DAYS)) == {}
-
-
-def calls_of(n):
-    """Count the Python calls of a waterfall of n deals."""
-    day = np.datetime64("2026-01-01") + np.arange(n) % 20
-    history = fn.History.from_columns(
-        funnel=LADDER,
-        id=np.tile(np.arange(n), 2),
-        stage=np.repeat([0, 2], n),
-        at=np.concatenate((day, day + 10)),
-        amount=np.ones(2 * n),
-        owner=np.full(2 * n, "Ann", dtype=object),
-    )
-    seen = []
-    sys.setprofile(lambda _, event, __: seen.append(event))
-    try:
-        waterfall(history, *DAYS, by=("owner",))
-    finally:
-        sys.setprofile(None)
-    return len(seen)
-
-
-def test_there_is_no_loop_over_deals():
-    """A hundred times the deals take as many calls."""
-    calls_of(40)  # what is imported or cached on the first call
-    assert calls_of(40) == calls_of(4_000)
