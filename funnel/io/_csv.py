@@ -1,9 +1,9 @@
 """Text files: what they are made of, their header, and their columns as texts.
 
 The parser reads every column as text, so that nothing is turned into something else unseen. A file
-whose first block looks so is taken for UTF-8 without line ends in quotation marks, and the parser
-stops where that is wrong. Then, and where the first block tells otherwise, the file is looked
-through: binary data, endless lines and other encodings are refused or found in bounded memory.
+whose first block looks so is taken for UTF-8, and the parser stops where that is wrong. Then, and
+where the first block tells otherwise or lines end in quotation marks, the file is looked through:
+binary data, endless lines and other encodings are refused or found in bounded memory.
 """
 
 from __future__ import annotations
@@ -185,6 +185,16 @@ def _quotes(block: bytes, odd: int) -> tuple[int, bool]:
     return 0 if ended else int(quotes[-1]), bool(lines.any())
 
 
+def _wraps(file: TextFile) -> bool:
+    """Tell whether a line ends within quotation marks: a parser that cuts there reads nonsense."""
+    odd = 0
+    for block in _blocks(file.path, file.name):
+        odd, wrapped = _quotes(block, odd)
+        if wrapped:
+            return True
+    return bool(odd)
+
+
 def _is_utf8(decoder: codecs.IncrementalDecoder, block: bytes) -> bool:
     """Tell whether the text goes on in UTF-8."""
     if block.isascii():
@@ -239,11 +249,13 @@ def read_columns(
 ) -> tuple[Arrow, TextFile]:
     """Return some columns as texts, named by their position in the header, and what the file is."""
     pa = arrow()
-    if not file.sure:
+    if not file.sure and not _wraps(file):
         try:
             return _parse(file, positions, width, delimiter, block=SMALL), file
         except (pa.ArrowInvalid, UnicodeError):
-            file = looked_through(file.path, file.name, None)
+            pass  # what is wrong is found out below
+    if not file.sure:
+        file = looked_through(file.path, file.name, None)
     try:
         return _parse(file, positions, width, delimiter, block=BLOCK), file
     except (pa.ArrowInvalid, UnicodeError) as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import decimal
 import gzip
+import io
 import os
 import subprocess
 import sys
@@ -110,6 +112,15 @@ def test_wrapped_lines_are_noticed_across_blocks(tmp_path, monkeypatch, block):
             assert wrapped is _csv.looked_through(path, "'x'", None).wrapped
         table, _ = open_source(path, encoding=None, delimiter=None).load((0, 1))
         assert len(content) == table.num_rows
+
+
+def test_a_block_that_ends_within_quotation_marks_is_not_read_as_another_row(tmp_path, monkeypatch):
+    """Cut at the line end inside of row 1, both halves look like rows of three values."""
+    monkeypatch.setattr(_csv, "SMALL", 40)
+    content = 'a,b,c\n"0","a\n,\né,","交"\n"1",",\né,"" é,","x"\n"2","é,é\na"",\n","交"\n'
+    table, _ = open_source(write(tmp_path, content), encoding=None, delimiter=",").load((0, 1, 2))
+    rows = list(csv.reader(io.StringIO(content, newline="")))[1:]
+    assert rows == [list(row.values()) for row in table.to_pylist()]
 
 
 def test_a_quotation_mark_may_span_blocks_without_any(tmp_path, monkeypatch):
