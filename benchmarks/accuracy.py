@@ -25,7 +25,7 @@ import backtest_loans
 import crm_opportunities
 import loan_applications
 
-MODELS = "auto,semi-markov,hazard-regression,parametric,win-rate,close-date,stage-duration"
+MODELS = "auto,semi-markov,hazard-regression,parametric,learned,win-rate,close-date,stage-duration"
 KEYS = (
     "wape_open",
     "wape_total",
