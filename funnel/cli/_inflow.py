@@ -54,7 +54,7 @@ def run(options: PlanOptions, history: History, seasonality: Sequence[Any] | Non
     check_models("--model", (name,))
     fitted = cast("Forecaster", resolve(name)).fit(history)  # names are of what can be fitted
     if not isinstance(fitted, HasBasis):
-        rule = f"must be a model of deals, and {name!r} is none"
+        rule = f"must be a model of deals, and {name!r} forecasts totals"
         raise typer.BadParameter(rule, param_hint="--model")
     with usage("--periods"):
         start = options.start or np.datetime64(history.observed_until + 1, "D")
@@ -129,7 +129,7 @@ def _weeks(found: InflowPlan) -> str:
     notes = list(NOTES)
     if late.any():
         notes.append(
-            f"too late: {money(round(float(weeks.lost.sum())))} that deals of "
+            f"too late: {money(round(float(found.periods.too_late.sum())))} that deals of "
             f"{weeks.first[late][0]} to {weeks.last[late][-1]} would have had to bring; "
             "--json has each week"
         )

@@ -21,7 +21,8 @@ class InflowWeeks(ResultTable):
     Parameters
     ----------
     first, last : (v,) datetime64[D]
-        First and last day; weeks begin on Mondays, the one of the plan is cut in two.
+        First and last day; weeks begin on Mondays, the one of the plan is cut in two. The earliest
+        weeks that are too late are one row.
     too_late : (v,) bool
         Has the week passed?
     entries : (v,) float64

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["InflowPlan"]
 
+EARLY = 0.1
+"""The earliest weeks with less than this part of what is lost are one row."""
+
 STEP = 0.01
 """Levers are moved down by one per cent, so that no conversion exceeds 1."""
 
@@ -139,7 +142,11 @@ class InflowPlan(ResultTable):
 
     @property
     def weeks(self) -> InflowWeeks:
-        """What must enter in each calendar week; weeks that are too late come first."""
+        """What must enter in each calendar week; weeks that are too late come first.
+
+        Few deals take very long: the earliest weeks, with less than a tenth of what is lost, are
+        one row.
+        """
         found, late = self.inflow.response, self.inflow.response.late
         within = found.money.sum(axis=1)
         missing, lost = self._missing
@@ -150,15 +157,25 @@ class InflowPlan(ResultTable):
         shown = np.zeros(len(late), dtype=np.bool_)
         shown[late] = lost > 1e-9 * self.target
         rows = shown | ~late
+        early = np.count_nonzero(np.cumsum(gone[rows & late]) <= EARLY * lost.sum())
+        begin = np.concatenate(([0] if early else [], np.arange(early, np.count_nonzero(rows))))
+        begin = begin.astype(np.int64)
+        arrives = np.minimum(within / found.worth, 1.0)
+
+        def together(values: FloatArray) -> FloatArray:
+            """Add up the earliest weeks."""
+            return np.add.reduceat(values[rows], begin)
+
+        weight = entries + 1e-9
         return InflowWeeks(
-            first=_dates(found.first[rows]),
-            last=_dates(found.end[rows] - 1),
-            too_late=late[rows],
-            entries=entries[rows],
-            usual=usual[rows],
-            money=np.where(late, 0.0, entries * within)[rows],
-            arrives=np.minimum(within / found.worth, 1.0)[rows],
-            lost=gone[rows],
+            first=_dates(found.first[rows][begin]),
+            last=_dates(found.end[rows][np.append(begin[1:], np.count_nonzero(rows)) - 1] - 1),
+            too_late=late[rows][begin],
+            entries=together(entries),
+            usual=together(usual),
+            money=together(np.where(late, 0.0, entries * within)),
+            arrives=together(weight * arrives) / together(weight),
+            lost=together(gone),
         )
 
     @property

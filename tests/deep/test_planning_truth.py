@@ -17,7 +17,9 @@ import funnel as fn
 from funnel.datasets import World, simulate
 from funnel.errors import ExtrapolationWarning
 from funnel.forecasting import FittedDealForecaster
+from funnel.forecasting._chances import chances
 from funnel.planning import plan_inflow
+from funnel.planning._response import chances_by_week, rates_by_week
 
 pytestmark = pytest.mark.deep
 
@@ -116,3 +118,43 @@ def test_entries_stage_by_stage_are_those_of_the_deals_that_enter():
         at_once = (pieces.start == pieces.stop) & (pieces.start == born[pieces.deal])
         passing = np.count_nonzero((pieces.stage == code) & at_once)
         np.testing.assert_allclose(seen - passing, table.new[table.stage == stage].sum(), rtol=0.05)
+
+
+def redrawn(fitted, plan, rng):
+    """Money of one run in which a draw of the parameters is the truth, for all weeks and deals."""
+    found, there = plan.inflow.response, plan.inflow.pipeline
+    truth = attrs.evolve(fitted, model=fitted.model.draw(rng))
+    whole, amount = HALF.whole(), 1_000.0
+    chance, part = chances(truth.model, there, whole)
+    old = rng.binomial(1, np.clip(chance[part >= 0, 0], 0.0, 1.0)).sum()
+    first, end = found.first[~found.late], found.end[~found.late]
+    won = chances_by_week(
+        truth,
+        found.prototypes,
+        whole,
+        first,
+        rates_by_week(truth.arrivals, first, end),
+        as_of=there.as_of,
+        reach=int(whole.edges[-1]) - there.as_of,
+    )
+    return amount * float(old + rng.poisson(plan.entries @ won.sum(axis=(1, 2))))
+
+
+@pytest.mark.filterwarnings("ignore::funnel.errors.ExtrapolationWarning")
+@pytest.mark.parametrize("model", ["semi-markov", "win-rate", "stage-duration"])
+@pytest.mark.parametrize("confidence", [0.5, 0.8, 0.9])
+def test_with_the_truth_redrawn_the_confidence_holds(model, confidence):
+    """400 runs, the truth of each a draw from the posterior that all weeks share.
+
+    Within 3 standard errors of such a share, and 3 points: the plan knows the width of the
+    posterior from 8 draws, and takes the law of the money for a mixture by a factor.
+    """
+    rng, runs = np.random.default_rng(3), 400
+    _, known, _ = year(7)
+    fitted = fn.DealForecaster(model).fit(known)
+    plan = plan_inflow(90_000.0, fitted, known.snapshot(), HALF, confidence=confidence)
+    money = np.array([redrawn(fitted, plan, rng) for _ in range(runs)])
+    expected = float(plan.outlook.expected.sum())
+    assert abs(money.mean() - expected) < 3.0 * money.std(ddof=1) / np.sqrt(runs) + 0.01 * expected
+    error = np.sqrt(confidence * (1.0 - confidence) / runs)
+    np.testing.assert_allclose(confidence, np.mean(money >= plan.target), atol=3.0 * error + 0.03)

@@ -192,6 +192,24 @@ class TestTooLate:
         np.testing.assert_allclose(0.75, found.expected_attainment)
         assert "too late for new deals at one pace: 560" in str(found)
 
+    def test_the_earliest_weeks_are_one_row(self):
+        """Lags of 1 to 49 days in equal shares: nothing is lost twice, and no week is left out.
+
+        Of the first block, weeks 7 ... 1 before it would have brought, with nothing there, what
+        grows from week to week; the earliest, with less than a tenth of it, are one row.
+        """
+        company = attrs.evolve(forecaster(1), model=Spread((1.0,) * 49))
+        found = plan_inflow(2240.0, company, pipeline(0), BLOCKS, confidence=None)
+        weeks, periods = found.weeks, found.periods
+        late = weeks.too_late
+        np.testing.assert_allclose(periods.too_late.sum(), weeks.lost.sum())
+        assert "2025-11-10" == str(weeks.first[0])
+        days = (weeks.last - weeks.first).astype(int)
+        assert days[0] > 6
+        assert np.all(days[1:] == 6)
+        assert weeks.lost[0] <= 0.1 * weeks.lost.sum() < weeks.lost[0] + weeks.lost[1]
+        assert 0.0 < weeks.arrives[0] < weeks.arrives[late][-1]
+
     def test_what_exists_counts_first(self):
         """Usual deals bring 560 a block already: for 560 more, 28 a week less nothing is late."""
         periods = planned(8 * 560.0).periods
