@@ -125,7 +125,7 @@ def redrawn(fitted, plan, rng):
     found, there = plan.inflow.response, plan.inflow.pipeline
     truth = attrs.evolve(fitted, model=fitted.model.draw(rng))
     whole, amount = HALF.whole(), 1_000.0
-    chance, part = chances(truth.model, there, whole)
+    chance, part = chances(truth.model.win_curve, there, whole)
     old = rng.binomial(1, np.clip(chance[part >= 0, 0], 0.0, 1.0)).sum()
     first, end = found.first[~found.late], found.end[~found.late]
     won = chances_by_week(
