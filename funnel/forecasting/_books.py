@@ -79,6 +79,25 @@ class CellBook:
             found = found.merged(*span)
         return found if self.more is None else found.with_rows(self.more)
 
+    def largest(self, count: int) -> ForecastDeals:
+        """Return those of the deals with the largest amounts, so many, that are meant."""
+        return self._of_rows(self.source.largest(count))
+
+    @functools.cached_property
+    def sample(self) -> ForecastDeals:
+        """Some deals, one by one, taken at even steps."""
+        return self._of_rows(self.source.sample)
+
+    def _of_rows(self, found: ForecastDeals) -> ForecastDeals:
+        """Return those of some deals that are meant."""
+        if self.only_group is not None:
+            found = found.of_group(self.only_group)
+        if self.only_part is not None:
+            found = found.of_part(self.only_part)
+        for span in self.spans:
+            found = found.merged(*span)
+        return found
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return int(self.lots.power(COUNT).sum())

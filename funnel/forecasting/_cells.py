@@ -11,12 +11,21 @@ import numpy as np
 from funnel.forecasting._chances import chances, rows_of
 from funnel.forecasting._lots import Lots, joined
 from funnel.forecasting._parts import BOOKED, OPEN, REOPENED
+from funnel.kernels import compound
 from funnel.kernels.cells import COUNT, UNKNOWN
 from funnel.models._cells import gathered
 from funnel.models.base import HasCells
 from funnel.stages import Outcome
 from funnel.tables.groups import raw_groups, rows_of_group, used_groups
-from funnel.tables.sums import blocks, cell_sums, kept, view
+from funnel.tables.sums import (
+    blocks,
+    cell_sums,
+    common_unit_of,
+    kept,
+    largest_deals,
+    sampled_deals,
+    view,
+)
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -35,6 +44,10 @@ __all__ = ["Source"]
 
 MOST = 1 << 18
 """Most cells times groups by which deals are added up together."""
+
+
+SAMPLE = 4_096
+"""Deals that mostly suffice to show that amounts have no common unit that matters."""
 
 
 class _Block(NamedTuple):
@@ -197,6 +210,48 @@ class Source:
             horizon=self.horizon,
             amounts=self.amounts,
         )
+
+    # -- a few of them ---------------------------------------------------------------------------
+
+    def largest(self, count: int) -> ForecastDeals:
+        """Return the deals of the largest amounts, so many."""
+        if count not in self._tops:
+            self._tops[count] = self._some(view(largest_deals(self.pipeline), slice(0, count)))
+        return self._tops[count]
+
+    @functools.cached_property
+    def _tops(self) -> dict[int, ForecastDeals]:
+        """What `largest` has returned."""
+        return {}
+
+    @functools.cached_property
+    def sample(self) -> ForecastDeals:
+        """Some deals, at even steps of the table."""
+        return self._some(sampled_deals(self.pipeline, self.step))
+
+    @property
+    def step(self) -> int:
+        """How many deals each of the sample stands for."""
+        return max(len(self.pipeline) // SAMPLE, 1)
+
+    def floor(self, count: int) -> float:
+        """Return an amount that no deal closes above but those in `largest`."""
+        deals = largest_deals(self.pipeline)
+        if count >= len(self.pipeline):
+            return 0.0
+        mean, ratio = self._closing()
+        return float(deals.amount[min(count, len(deals)) - 1] * (mean * (1.0 + ratio)).max())
+
+    def unit(self, beside: FloatArray) -> float:
+        """Return the unit of the amounts at closing, times these factors."""
+        unit = common_unit_of(self.pipeline)
+        factor = np.unique(self._closing()[0])
+        return compound.common_unit(unit * np.multiply.outer(factor, beside).ravel())
+
+    def _some(self, deals: Pipeline) -> ForecastDeals:
+        """Return some deals, one by one."""
+        group = self._numbers(raw_groups(deals, self.by)[0])
+        return self._rows(deals, group, *self._chances(deals))
 
     # -- by cell ---------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from funnel.forecasting._books import CellBook
+from funnel.forecasting._many import many_deals_law, moved_deals
 from funnel.forecasting._moments import variance
 from funnel.forecasting._rows import NEW, ForecastDeals
 from funnel.forecasting._states import FEW, MANY, States, states
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["enough_states", "from_moments", "given", "law"]
 
-SMALL = 0.02  # a Poisson number is split into chances of at most this size
 WEAK = 0.3  # where what is shared spreads less than that much of the rest, few states do
 PIECES = 8  # most pieces into which the space between two states is cut
 
@@ -34,7 +35,7 @@ def law(book: Book, unknown: Amounts, shock: Shock | None, dispersion: float) ->
     """
     found = enough_states(book, unknown, shock, dispersion)
     laws = [
-        given(book.rows, unknown, one, factor)
+        _given(book, unknown, one, factor)
         for one, factor in zip(found.shock.tolist(), found.new.tolist(), strict=True)
     ]
     return _mixed(laws) if len(laws) > 1 else laws[0]
@@ -49,13 +50,17 @@ def enough_states(book: Book, unknown: Amounts, shock: Shock | None, dispersion:
     return states(shock, dispersion, FEW if shared < WEAK**2 * within else MANY)
 
 
+def _given(book: Book, unknown: Amounts, shock: float, factor: float) -> Law:
+    """Return the law of the one period in a state, from sums by cell where there are many deals."""
+    found = None
+    if isinstance(book, CellBook):
+        found = many_deals_law(book, unknown, shock, factor)
+    return given(book.rows, unknown, shock, factor) if found is None else found
+
+
 def given(deals: ForecastDeals, unknown: Amounts, shock: float, factor: float) -> Law:
     """Return the law of the one period in a state of what deals share."""
-    chance, new = deals.chance[:, 0], deals.is_new
-    chance = np.where(new, chance * factor, chance * (1.0 + shock * deals.response))
-    copies = np.where(new, np.maximum(np.ceil(chance / SMALL), 1.0), 1.0).astype(np.int64)
-    rows = np.repeat(np.arange(len(chance)), copies)
-    chance, amount, spread = (chance / copies)[rows], deals.amount[rows], deals.spread[rows]
+    chance, amount, spread = moved_deals(deals, shock, factor)
     known = ~np.isnan(amount)
     drawn = compound.Unknown(chance[~known], unknown.atoms, unknown.weights)
     return compound.deal_law(0.0, chance[known], amount[known], unknown=drawn, sd=spread[known])

@@ -22,6 +22,7 @@ __all__ = [
     "recurrence",
     "split_large",
     "standard_deviation",
+    "stray",
     "summarize_bulk",
 ]
 
@@ -233,20 +234,27 @@ def recurrence(
 def _stray(
     p: FloatArray, a: FloatArray, exact: BoolArray, bulk: Bulk, sd: FloatArray | None
 ) -> float:
-    """Return how much of the law may stand beyond the reach of the bulk's cumulants.
-
-    A sample of the bulk stands for all of it.
-    """
+    """Return `stray` of all deals, of which a sample of the bulk stands for all of it."""
     step = max(len(a) // SAMPLE, 1)
     left = ~exact[::step]
     chance = np.concatenate([p[exact], p[::step][left]])
     amounts = np.concatenate([a[exact], a[::step][left]])
     times = np.append(np.ones(np.count_nonzero(exact)), np.full(np.count_nonzero(left), step))
-    mass = chance * (1.0 - chance) * times
+    beside = None if sd is None else np.concatenate([sd[exact], sd[::step][left]])
+    return stray(chance, amounts, times, bulk, sd=beside)
+
+
+def stray(
+    p: FloatArray, a: FloatArray, times: FloatArray, bulk: Bulk, *, sd: FloatArray | None = None
+) -> float:
+    """Return how much of the law may stand beyond the reach of the bulk's cumulants.
+
+    ``(m,), (m,), (m,) -> float``, each deal standing for some `times` as many.
+    """
+    mass = p * (1.0 - p) * times
     if sd is not None:
-        beside = np.concatenate([sd[exact], sd[::step][left]])
-        amounts, mass = Spread(chance, amounts - beside, amounts + beside).differences()
+        a, mass = Spread(p, a - sd, a + sd).differences()
         mass *= np.tile(times, 3)
     limit = np.pi / bulk.unit if bulk.unit else np.inf
-    frequency, beyond = recurrence(amounts, mass, 0.0, limit)
+    frequency, beyond = recurrence(a, mass, 0.0, limit)
     return float(beyond[np.searchsorted(frequency, REACH / bulk.largest)])

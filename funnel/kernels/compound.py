@@ -20,6 +20,7 @@ from funnel.kernels._bulk import (
     Bulk,
     split_large,
     standard_deviation,
+    stray,
     summarize_bulk,
 )
 from funnel.kernels._cos import cos_law
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from funnel.typing import FloatArray, IntArray
 
 __all__ = [
+    "LARGE_BOOK",
     "SMALL_BOOK",
     "Bulk",
     "Law",
@@ -53,9 +55,11 @@ __all__ = [
     "grouped_deal_cumulants",
     "law",
     "mix",
+    "normal_form",
     "poisson_binomial",
     "quantile",
     "split_large",
+    "stray",
     "summarize_bulk",
     "survival",
 ]

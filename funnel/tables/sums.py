@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from funnel.kernels._units import unit_of
 from funnel.kernels.cells import CHUNK, COUNT, UNKNOWN, power_sums
 from funnel.stages import Outcome
 from funnel.tables._names import Names
@@ -18,10 +19,23 @@ if TYPE_CHECKING:
 
     from funnel.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["blocks", "cell_sums", "count_open", "kept", "view"]
+__all__ = [
+    "LARGEST",
+    "blocks",
+    "cell_sums",
+    "common_unit_of",
+    "count_open",
+    "kept",
+    "largest_deals",
+    "sampled_deals",
+    "view",
+]
 
 TOGETHER = ((1, UNKNOWN), (COUNT, 2, 3, 4))
 """Orders that one pass adds up: the mean of a forecast needs the first ones only."""
+
+LARGEST = 16_384
+"""How many of the largest deals are looked at one by one at most."""
 
 KEPT = 32
 """Most statistics that are kept with one table; the oldest go first."""
@@ -123,6 +137,41 @@ def cell_sums(
             )
         ),
     )[order]
+
+
+def largest_deals(pipeline: Pipeline) -> Pipeline:
+    """Return the deals of the `LARGEST` known amounts, the largest first."""
+
+    def search() -> Pipeline:
+        rows, amounts, floor = np.empty(0, dtype=np.int64), np.empty(0), -np.inf
+        for begin in range(0, len(pipeline), CHUNK):
+            amount = pipeline.amount[begin : begin + CHUNK]
+            more = np.flatnonzero(amount > floor)
+            rows, amounts = np.append(rows, begin + more), np.append(amounts, amount[more])
+            if len(rows) > LARGEST:
+                top = np.argpartition(-amounts, LARGEST)[:LARGEST]
+                rows, amounts = rows[top], amounts[top]
+                floor = float(amounts.min())
+        return pipeline.select(rows[np.argsort(-amounts, kind="stable")])
+
+    return kept(pipeline, "largest", search)  # type: ignore[no-any-return]
+
+
+def sampled_deals(pipeline: Pipeline, step: int) -> Pipeline:
+    """Return deals at even steps of the table."""
+    return kept(  # type: ignore[no-any-return]
+        pipeline, ("sample", step), lambda: pipeline.select(np.arange(0, len(pipeline), step))
+    )
+
+
+def common_unit_of(pipeline: Pipeline) -> float:
+    """Return the common unit of all known amounts, see `compound.common_unit`."""
+
+    def amounts() -> Iterator[FloatArray]:
+        for begin in range(0, len(pipeline), CHUNK):
+            yield np.nan_to_num(pipeline.amount[begin : begin + CHUNK], nan=0.0)
+
+    return kept(pipeline, "unit", lambda: unit_of(amounts))  # type: ignore[no-any-return]
 
 
 def count_open(pipeline: Pipeline, rule: Callable[[Pipeline], BoolArray]) -> int:

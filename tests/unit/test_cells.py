@@ -9,9 +9,9 @@ import pytest
 
 import funnel as fn
 from funnel.errors import SchemaMismatchError, ValidationError
-from funnel.forecasting import _cells
+from funnel.forecasting import _cells, _many
 from funnel.forecasting._books import CellBook
-from funnel.kernels import threads
+from funnel.kernels import compound, threads
 from funnel.kernels.cells import COUNT, UNKNOWN, power_sums
 from funnel.tables import sums
 
@@ -82,6 +82,17 @@ def test_ranges_cover_all_rows_in_order():
     """The caller has the first range, workers the others."""
     fn.set_threads(3)
     assert [(0, 3), (3, 6), (6, 10)] == threads.shared(lambda *ends: ends, 10)
+    threads.forget()  # as in a process that was forked
+    assert [(0, 3), (3, 6), (6, 10)] == threads.shared(lambda *ends: ends, 10)
+
+
+def test_the_environment_says_how_many_threads_there_are():
+    """At least one; what is no number is refused, and silence means two where there are two."""
+    assert [4, 1, 2, 1] == [
+        threads.first_number(*o) for o in (("4", 2), ("0", 2), ("", 8), ("", 1))
+    ]
+    with pytest.raises(ValueError, match="FUNNEL_THREADS must be a whole number"):
+        threads.first_number("two", 2)
 
 
 @pytest.mark.parametrize("number", [0, True, 1.5])
@@ -127,6 +138,48 @@ def test_many_groups_are_told_apart_by_rows(model, monkeypatch):
         np.testing.assert_allclose(one.expected, other.expected, rtol=1e-10, atol=1e-7)
         assert set(one.deals.ids.tolist()) == set(other.deals.ids.tolist())
         assert other.group(key).deals.ids.tolist() == other.deals.ids.tolist()
+
+
+def copies(pipeline, times, rng):
+    """Return open deals many times over, at other amounts, of which some are unknown."""
+    is_open = pipeline.outcome == fn.Outcome.OPEN
+    rows = np.append(np.tile(np.flatnonzero(is_open), times), np.flatnonzero(~is_open))
+    many = pipeline.select(rows)
+    amount = many.amount * rng.lognormal(0.0, 1.0, len(many))
+    amount[rng.random(len(many)) < 0.002] = np.nan
+    return attrs.evolve(many, columns={**many.columns, "amount": amount})
+
+
+@pytest.mark.parametrize("spread", ["parameters", "independent"])
+def test_laws_of_many_deals_are_those_of_their_rows(spread):
+    """From sums and the largest deals, against the law of all rows, with all that may vary."""
+    rng = np.random.default_rng(5)
+    pipeline = copies(HISTORY.snapshot(), 240, rng)
+    fitted = fn.DealForecaster("semi-markov", spread=spread).fit(HISTORY)
+    outlook = fitted.forecast(pipeline, HORIZON)
+    rows = attrs.evolve(outlook, deals=outlook.deals)
+    assert np.count_nonzero(outlook.deals.part == 1) > compound.LARGE_BOOK
+    pairs = [
+        (outlook.total(), rows.total()),
+        (outlook.between("2026-07", "2026-07"), rows.between("2026-07", "2026-07")),
+        (outlook.parts["open"].total(), rows.parts["open"].total()),
+    ]
+    assert _many.many_deals_law(pairs[0][0].book, outlook.unknown, 0.0, 1.0) is not None
+    for mine, theirs in pairs[: 3 if spread == "independent" else 1]:
+        for q in (0.1, 0.5, 0.9):
+            off = (mine.quantile(q) - theirs.quantile(q)) / theirs.sd
+            assert abs(off[0]) < 1e-6
+        assert mine.error.max() < 1e-4
+
+
+def test_large_deals_beyond_those_at_hand_are_looked_for(monkeypatch):
+    """Where too few of the largest deals are known, all rows are asked."""
+    monkeypatch.setattr(_many, "LOOKED_AT", (2,))
+    pipeline = copies(HISTORY.snapshot(), 240, np.random.default_rng(6))
+    fitted = fn.DealForecaster("win-rate", arrivals=None, spread="independent").fit(HISTORY)
+    whole = fitted.forecast(pipeline, HORIZON).total()
+    rows = attrs.evolve(whole, deals=whole.deals)
+    assert np.array_equal(rows.quantile(0.9), whole.quantile(0.9))
 
 
 def test_unknown_amounts_are_in_the_cells():
