@@ -83,6 +83,7 @@ def beta_binomial_posterior(
         # Nodes are evenly spaced in log k, where the density of the prior is 1 / k.
         log_weight[node] = fit.max() + math.log(np.exp(fit - fit.max()).sum() * width / k)
     weight = np.exp(log_weight - log_weight.max())
+    weight[[0, -1]] /= 2.0  # the trapezoidal rule
     weight /= weight.sum()
     kept = weight > NEGLIGIBLE
     return NODES[kept], weight[kept] / weight[kept].sum()
