@@ -21,7 +21,7 @@ def arrays(pipeline):
 
 
 def all_of(history, days):
-    """Take one snapshot after the other; return the number of deals in them."""
+    """Take all snapshots; return the number of deals in them."""
     return sum(map(len, history.snapshots(days)))
 
 

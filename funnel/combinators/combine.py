@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Auto", "Blend", "Calibrated"]
 
 USUAL, FEW = 20, 5  # closed deals that `win-rate` wants as a fallback, first and last
+SAMPLE = 20_000  # deals from which `hazard-regression` estimates effects, at each origin
 WINDOWS = 16
 """Past windows that are looked at, a quarter of the horizon apart: four horizons back."""
 
@@ -181,7 +182,8 @@ class Auto:
     """The default: models of the path of a deal, weighed, pooled and repaired by what came true.
 
     Members are ``semi-markov``, on all history and with half-lives of 8, 4 and 2 horizons, and
-    ``hazard-regression``. They are weighed as in `Blend`, before any window 80 % for
+    ``hazard-regression``, whose effects rest on 20,000 deals at most. They are weighed as in
+    `Blend`, before any window 80 % for
     ``hazard-regression`` (which falls back to ``semi-markov`` by itself where covariates say
     nothing), and the pool is repaired as in `Calibrated`. Weights and repairs for a window use
     windows that had ended before it only.
@@ -230,7 +232,7 @@ class Auto:
         members = (
             Member(plain, 0.1),
             *(Member(plain, 0.1 / 3.0, memory) for memory in (8.0, 4.0, 2.0)),
-            Member(registry.get("hazard-regression"), 0.8),
+            Member(attrs.evolve(registry.get("hazard-regression"), sample=SAMPLE), 0.8),
         )
         recipe = Recipe(
             self.name, members, self.arrivals, self.windows, weighed=True, repaired=True

@@ -13,6 +13,7 @@ import numpy as np
 
 from funnel.errors import ValidationError
 from funnel.kernels.labels import texts
+from funnel.models._cells import distinct
 from funnel.results import ResultTable
 from funnel.stages import Outcome
 
@@ -277,7 +278,7 @@ def _cells(
 ) -> Cells:
     """Add up the numbers of rows by cell, each deal's in a cell being its mean over the days."""
     code, keys = _keys(history, rows, by)
-    pair, where = np.unique(history.deal[rows] * len(keys) + code, return_inverse=True)
+    pair, where = distinct(history.deal[rows].astype(np.int64) * len(keys) + code)
     deal, cell = np.divmod(pair, max(len(keys), 1))
     days = np.diff(history.at, append=0)[rows].astype(np.float64)
     whole = np.bincount(where, days, minlength=len(pair))
@@ -305,7 +306,7 @@ def _keys(
         labels.append((*history.schema.column(name).categories, ""))
         # The code -1, unknown, is that of the last label.
         code = code * len(labels[-1]) + history.columns[name][rows] % len(labels[-1])
-    found, codes = np.unique(code, return_inverse=True)
+    found, codes = distinct(code)
     places = np.stack(np.unravel_index(found, [len(label) for label in labels]), axis=1)
     names = [
         tuple(label[place] for label, place in zip(labels, row, strict=True))

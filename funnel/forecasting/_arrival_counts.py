@@ -109,6 +109,7 @@ def arrivals_until(
     key = (born[known] - first) * (LATEST + 1) + delay
     counts = np.bincount(key, minlength=length * (LATEST + 1)).reshape(length, LATEST + 1)
     recorded = first + np.add.outer(np.arange(length), np.arange(LATEST + 1))
+    marks, marked = np.zeros(history.n_deals, np.uint64), np.zeros(history.n_deals, np.bool_)
     for day in map(int, days):
         there = counts[: day - first + 1]
         candidates = known[seen[known] <= day]
@@ -117,7 +118,9 @@ def arrivals_until(
         if len(candidates) > size:  # hash those only that can be in the sample
             some = rank <= np.partition(rank, size - 1)[size - 1]
             candidates, rank = candidates[some], rank[some]
-        mark = _marks(history.ids[candidates].tolist())
+        fresh = candidates[~marked[candidates]]
+        marks[fresh], marked[fresh] = _marks(history.ids[fresh].tolist()), True
+        mark = marks[candidates]
         order = np.lexsort((mark, rank))[:size]
         chosen = candidates[order]
         mask = np.zeros(history.n_deals, dtype=np.bool_)

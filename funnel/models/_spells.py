@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from funnel.models._sojourn_counts import summarize_sojourns, targets
+from funnel.kernels import keys
+from funnel.models._sojourn_counts import sojourns_until, targets
 from funnel.models._sojourns import CLASSES, Layout, Sojourns
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from funnel.tables import History
     from funnel.tables.schema import Schema
     from funnel.typing import DayArray, FloatArray, IntArray
 
-__all__ = ["Spells", "covariates", "days_until", "summarize_spells"]
+__all__ = ["Spells", "covariates", "days_until", "spells_until", "summarize_spells"]
 
 ROW = ("phase", "state", "birth", "begin", "end", "target")
 """Whole numbers of a spell: twice its stage, and one more after the day of entry; its state, the
@@ -27,7 +30,7 @@ day of age 0, the first and last day at risk, and the target."""
 class Spells:
     """Every stretch of time over which nothing about a deal changes, and the counts of `Sojourns`.
 
-    It has a line for each row of history in an open stage, so its size grows with the history.
+    It has a line for each row of history in an open stage, of at most `sample` deals.
 
     Parameters
     ----------
@@ -41,6 +44,12 @@ class Spells:
         Derived state and number columns; NaN unknown.
     codes : (n, q) int32
         The stage before, and category columns; -1 unknown.
+    key : (n,) uint64
+        Of the deal of each spell, see `kernels.keys`.
+    drawn : (m,) uint64
+        Keys of the deals whose spells these are, ascending: the first `sample` of all.
+    sample : int
+        How many deals are drawn, at most.
     """
 
     schema: Schema
@@ -48,16 +57,24 @@ class Spells:
     rows: IntArray
     numbers: FloatArray
     codes: IntArray
+    key: IntArray
+    drawn: IntArray
+    sample: int
 
     def merge(self, other: Spells, /) -> Spells:
-        """Put the spells of other deals beside these."""
+        """Put the spells of other deals beside these, as far as they are drawn."""
         self.schema.require_same(other.schema)
+        drawn = np.union1d(self.drawn, other.drawn)[: self.sample]
+        key = np.concatenate((self.key, other.key))
+        kept = key <= drawn.max(initial=0)
         return attrs.evolve(
             self,
             sojourns=self.sojourns.merge(other.sojourns),
-            rows=np.concatenate((self.rows, other.rows)),
-            numbers=np.concatenate((self.numbers, other.numbers)),
-            codes=np.concatenate((self.codes, other.codes)),
+            rows=np.concatenate((self.rows, other.rows))[kept],
+            numbers=np.concatenate((self.numbers, other.numbers))[kept],
+            codes=np.concatenate((self.codes, other.codes))[kept],
+            key=key[kept],
+            drawn=drawn,
         )
 
     def ordered(self) -> Spells:
@@ -94,8 +111,28 @@ def days_until(created: DayArray, entered: DayArray) -> FloatArray:
     return np.where(known, np.maximum(days, 0), np.nan)
 
 
-def summarize_spells(history: History, /) -> Spells:
-    """Cut a chunk of history into spells, with the values in force at the end of the day before.
+def summarize_spells(history: History, /, *, sample: int) -> Spells:
+    """Count exposure and moves of a chunk, and cut at most `sample` deals into spells."""
+    return next(spells_until(history, (history.observed_until,), sample=sample))
+
+
+def spells_until(history: History, days: Sequence[int], /, *, sample: int) -> Iterator[Spells]:
+    """Yield what `summarize_spells` makes of ``history.until(day)``, for ascending days."""
+    key = keys.of_names(history.ids.tolist())
+    seen = history.at[history.bounds[:-1]]
+    for day, sojourns in zip(days, sojourns_until(history, days), strict=True):
+        there = seen <= day
+        drawn = np.unique(key[there])[:sample]
+        chosen = there & (key <= drawn.max(initial=0))
+        some = history if chosen.all() else history.select(chosen)
+        known = some.until(np.datetime64(int(day), "D"))
+        yield _cut(known, sojourns, key[chosen], drawn, sample)
+
+
+def _cut(
+    history: History, sojourns: Sojourns, key: IntArray, drawn: IntArray, sample: int
+) -> Spells:
+    """Cut deals into spells, with the values in force at the end of the day before.
 
     On the day on which a stage is entered, the values of that day's first row are in force.
     """
@@ -128,10 +165,13 @@ def summarize_spells(history: History, /) -> Spells:
     split, source = _split(np.stack(columns, axis=1).astype(np.int64))
     return Spells(
         schema=history.schema,
-        sojourns=summarize_sojourns(history),
+        sojourns=sojourns,
         rows=split,
         numbers=np.stack([found[name].astype(np.float64) for name in numbers], axis=1)[source],
         codes=np.stack([found[name].astype(np.int32) for name in categories], axis=1)[source],
+        key=key[history.deal[rows]][source],
+        drawn=drawn,
+        sample=sample,
     )
 
 

@@ -18,14 +18,14 @@ from funnel.models._hazards import draw_states
 from funnel.models._levers import changed
 from funnel.models._paths import Ahead
 from funnel.models._sojourns import Layout
-from funnel.models._spells import Spells, summarize_spells
-from funnel.models._validators import positive
+from funnel.models._spells import Spells, spells_until, summarize_spells
+from funnel.models._validators import positive, whole
 from funnel.models.base import FittedModel, StageModel
 from funnel.models.semi_markov import FittedSemiMarkov, SemiMarkov
 from funnel.stages import Funnel, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
     from typing import Self
 
     from funnel.tables import History, Pipeline
@@ -258,6 +258,9 @@ class HazardRegression(StageModel[Spells]):
         How many deals at risk of its stage each class of visit leans on, see `SemiMarkov`.
     minimum : int
         Moves out of open stages needed in all; below it nothing is estimated.
+    sample : int
+        Deals from which effects are estimated, at most: those that are first by a hash of the id,
+        whatever the order and the split of the deals.
 
     Notes
     -----
@@ -269,7 +272,8 @@ class HazardRegression(StageModel[Spells]):
     mixed between multipliers a quarter apart in the logarithm. A clock is exact where hazards do
     not depend on age, and close where they change slowly within a week.
 
-    The summary keeps a line for each row of history in an open stage: its size grows with it.
+    The summary keeps a line for each row of history in an open stage, of `sample` deals at most:
+    hazards rest on all deals, effects on these.
 
     References
     ----------
@@ -308,6 +312,7 @@ class HazardRegression(StageModel[Spells]):
     half_life: float | None = attrs.field(default=None, kw_only=True, validator=positive)
     lean: float = attrs.field(default=20.0, kw_only=True, validator=positive)
     minimum: int = attrs.field(default=20, kw_only=True, validator=positive)
+    sample: int = attrs.field(default=100_000, kw_only=True, validator=whole)
 
     name: ClassVar[str] = "hazard-regression"
     fitted: ClassVar[type[FittedModel]] = FittedHazardRegression
@@ -315,7 +320,16 @@ class HazardRegression(StageModel[Spells]):
 
     def summarize(self, history: History, /) -> Spells:
         """Cut the history into spells, and count exposure and moves."""
-        return summarize_spells(history)
+        return summarize_spells(history, sample=self.sample)
+
+    @property
+    def counts(self) -> Hashable:
+        """Deals are cut into spells alike, whatever is made of them."""
+        return "spells", self.sample
+
+    def summaries(self, history: History, days: Sequence[int], /) -> Iterator[Spells]:
+        """Count exposure and moves once for all days, and cut some deals into spells."""
+        return spells_until(history, days, sample=self.sample)
 
     def estimate(self, summary: Spells, /) -> FittedHazardRegression:
         """Estimate semi-Markov hazards, then the effects that multiply them.

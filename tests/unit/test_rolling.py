@@ -11,8 +11,9 @@ from funnel.forecasting.amounts import closing_until
 from funnel.kernels import keys
 from funnel.models import StageModel
 from funnel.models._sojourn_counts import sojourns_until, summarize_sojourns
+from funnel.models._spells import spells_until, summarize_spells
 from funnel.models.base import fits_together
-from funnel.summary import summarize_until
+from funnel.summary import merge_all, summarize_until
 from funnel.tables import Pipeline
 from funnel.tables._past import fingerprints
 from funnel.testing import fixtures
@@ -61,6 +62,22 @@ def test_sojourns_of_many_days(history, segments):
     for day, one in zip(days, found, strict=True):
         known = history.until(np.datetime64(day, "D"))
         assert same(summarize_sojourns(known, segments=names), one), day
+
+
+@pytest.mark.parametrize("sample", [1_000, 60])
+def test_spells_of_many_days(history, sample):
+    """Spells of the deals that are drawn; chunks draw the same ones."""
+    days = days_of(history)
+    for day, one in zip(days, spells_until(history, days, sample=sample), strict=True):
+        known = history.until(np.datetime64(day, "D"))
+        assert same(summarize_spells(known, sample=sample).ordered(), one.ordered()), day
+        assert len(one.drawn) == min(sample, known.n_deals)
+    parts = [summarize_spells(chunk, sample=sample) for chunk in history.chunks(45)]
+    merged = merge_all(parts).ordered()
+    whole = summarize_spells(history, sample=sample).ordered()
+    for name in ("rows", "numbers", "codes", "drawn"):
+        assert same(getattr(whole, name), getattr(merged, name)), name
+    assert same(np.sort(whole.key), np.sort(merged.key))
 
 
 def test_arrivals_and_closings_of_many_days(history):
