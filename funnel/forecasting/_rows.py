@@ -85,12 +85,12 @@ class ForecastDeals:
 
     @property
     def money(self) -> Lots:
-        """The same: see `CellBook`."""
+        """The same, as every deal is looked at."""
         return of_rows(self)
 
     @property
     def rows(self) -> ForecastDeals:
-        """The deals themselves: see `CellBook`."""
+        """The deals themselves."""
         return self
 
     def __len__(self) -> int:

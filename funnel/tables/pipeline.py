@@ -220,7 +220,7 @@ class Pipeline(Table):
 
     @functools.cached_property
     def statistics(self) -> dict[Hashable, Any]:
-        """What was added up of the deals so far, see `funnel.tables.sums`."""
+        """What was added up of the deals so far."""
         return {}
 
     # -- what is in it ---------------------------------------------------------------------------
