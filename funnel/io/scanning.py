@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import weakref
@@ -13,10 +12,12 @@ import attrs
 
 from funnel._progress import shown
 from funnel.calendars import to_date
-from funnel.errors import ReadError, ValidationError
+from funnel.errors import ValidationError
 from funnel.io import presets
 from funnel.io._partition import distribute
 from funnel.io._parts import FilePart, Survey, survey
+from funnel.io._paths import files_of, named
+from funnel.io._saved import is_saved, saved_parts
 from funnel.io._sheet import wishes
 from funnel.io._source import open_source
 from funnel.io.changes import HEADERS, Layout, needed
@@ -24,12 +25,14 @@ from funnel.summary import merge_all
 from funnel.tables import Findings
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
     from funnel.io._amounts import Decimal
     from funnel.io._source import Source
     from funnel.stages import Funnel
+    from funnel.summary import Part
     from funnel.tables import History, Schema
     from funnel.tables.schema import Kind, Known
     from funnel.typing import DateLike
@@ -49,8 +52,6 @@ MOST = 512
 """Chunks that rows are distributed to at once, each being an open file."""
 
 PLAIN = {".csv", ".tsv", ".txt"}
-
-ENDINGS = (".parquet", ".pq", ".parq", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 
 
 @attrs.frozen(eq=False, repr=False, slots=False)
@@ -83,7 +84,7 @@ class Scan:
     See `scan`.
     """
 
-    parts: tuple[FilePart, ...]
+    parts: tuple[Part, ...]
     schema: Schema
     observed_from: int
     observed_until: int
@@ -159,7 +160,8 @@ def scan(
     Parameters
     ----------
     source : path or sequence of paths
-        A CSV or Parquet file, several of them, or a folder with such files (a Parquet dataset).
+        A CSV or Parquet file, several of them, or a folder with such files (a Parquet dataset); or
+        histories that were saved (`History.save`), which need none of the keywords below.
         Within folders, what begins with ``.`` or ``_`` is left alone.
     partition : {"id", "files"}
         ``"id"``: rows are distributed to chunks by a hash of their deal's id, in one pass over the
@@ -233,10 +235,12 @@ def scan(
     how = {name: given[name] for name in given if name not in _OWN}
     if partition not in get_args(Partition):
         raise ValidationError.from_value("partition", "must be 'id' or 'files'", partition, "")
-    paths, temporary = _paths(source), None
+    paths, temporary = files_of(source), None
+    if all(map(is_saved, paths)):
+        return _saved(paths, progress)
     try:
         if partition == "files":
-            parts = tuple(FilePart(name, str(path), how) for name, path in _named(paths))
+            parts = tuple(FilePart(name, str(path), how) for name, path in named(paths))
             findings = Findings.empty()
         else:
             kept = _folder(folder)
@@ -253,41 +257,27 @@ def scan(
     return opened
 
 
+def _saved(
+    paths: Sequence[Path],
+    progress: bool | Callable[[int, int], None],  # noqa: FBT001 - as `scan` takes it
+) -> Scan:
+    """Open histories that were saved: they know schema and days, and nothing is looked through."""
+    parts, opened = saved_parts(named(paths))
+    first = opened[0]
+    return Scan(
+        parts,
+        first.schema,
+        first.observed_from,
+        first.observed_until,
+        sum(one.n_deals for one in opened),
+        sum(map(len, opened)),
+        sum((one.findings for one in opened), Findings.empty()),
+        progress,
+    )
+
+
 _OWN = frozenset({"source", "partition", "chunks", "folder", "executor", "progress"})
 """What is no keyword of `read_history`."""
-
-
-def _paths(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Return the files of a source, in the order of their names within a folder."""
-    one = isinstance(source, str | os.PathLike)
-    given = [Path(source)] if one else [Path(path) for path in source]  # type: ignore[arg-type, union-attr]
-    found: list[Path] = []
-    for path in given:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(
-            entry
-            for entry in path.rglob("*")
-            if entry.name.lower().endswith(ENDINGS)
-            and not any(name.startswith((".", "_")) for name in entry.relative_to(path).parts)
-        )
-        if not inside:
-            msg = f"the folder {path.name!r} must hold files that end with {', '.join(ENDINGS)}."
-            raise ReadError(msg)
-        found += inside
-    if not found:
-        msg = "a scan needs at least one file, got none."
-        raise ReadError(msg)
-    return found
-
-
-def _named(paths: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Return files with names that tell them apart."""
-    names = [path.name for path in paths]
-    if len(set(names)) == len(names):
-        return list(zip(names, paths, strict=True))
-    return [(str(path), path) for path in paths]
 
 
 def _folder(folder: str | os.PathLike[str] | None) -> Path:

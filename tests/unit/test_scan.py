@@ -344,6 +344,32 @@ def test_memory_holds_one_chunk(tmp_path):
     assert peak(Held()) > 2 * few
 
 
+# --- saved histories -----------------------------------------------------------------------------
+
+
+def test_saved_histories_are_chunks_as_they_are(tmp_path, monkeypatch):
+    """Three files, each cut where it has more rows than a chunk; no keyword is needed."""
+    monkeypatch.setattr("funnel.io._saved.ROWS", 300)
+    for number, chunk in enumerate(READ.chunks(120)):
+        chunk.save(tmp_path / f"part-{number}.funnel")
+    source = fn.scan(tmp_path)
+    assert (READ.n_deals, len(READ)) == (source.n_deals, source.n_rows)
+    assert len(source) > 3
+    assert fn.History.concat(source).identical_to(READ)
+    assert len(pickle.dumps(source.parts[0])) < 1_000
+    (tmp_path / "part-1.funnel").write_bytes(b"gone")
+    with pytest.raises(ReadError, match=r"chunk 'part-1.funnel, deals 0 to .*' cannot be read"):
+        list(source)
+
+
+def test_saved_histories_must_share_their_days(tmp_path):
+    """The second one was observed for a month less."""
+    READ.save(tmp_path / "1.funnel")
+    READ.until("2026-05-31").save(tmp_path / "2.funnel")
+    with pytest.raises(SchemaMismatchError, match="observed_until"):
+        fn.scan(tmp_path)
+
+
 # --- what is refused -----------------------------------------------------------------------------
 
 
