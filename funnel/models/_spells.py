@@ -64,7 +64,7 @@ class Spells:
     def merge(self, other: Spells, /) -> Spells:
         """Put the spells of other deals beside these, as far as they are drawn."""
         self.schema.require_same(other.schema)
-        drawn = np.union1d(self.drawn, other.drawn)[: self.sample]
+        drawn = _smallest(np.concatenate((self.drawn, other.drawn)), self.sample)
         key = np.concatenate((self.key, other.key))
         kept = key <= drawn.max(initial=0)
         return attrs.evolve(
@@ -122,11 +122,16 @@ def spells_until(history: History, days: Sequence[int], /, *, sample: int) -> It
     seen = history.at[history.bounds[:-1]]
     for day, sojourns in zip(days, sojourns_until(history, days), strict=True):
         there = seen <= day
-        drawn = np.unique(key[there])[:sample]
+        drawn = _smallest(key[there], sample)
         chosen = there & (key <= drawn.max(initial=0))
         some = history if chosen.all() else history.select(chosen)
         known = some.until(np.datetime64(int(day), "D"))
         yield _cut(known, sojourns, key[chosen], drawn, sample)
+
+
+def _smallest(key: IntArray, count: int) -> IntArray:
+    """(n,) -> (m,): the smallest numbers, ascending, at most `count`."""
+    return np.sort(key if len(key) <= count else np.partition(key, count - 1)[:count])
 
 
 def _cut(
