@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
+from funnel.forecasting import _moments
 from funnel.forecasting._lots import Lots, joined
 from funnel.forecasting._rows import ForecastDeals
 from funnel.kernels.cells import COUNT
 
 if TYPE_CHECKING:
     from funnel.forecasting._cells import Source
+    from funnel.forecasting.amounts import Amounts
+    from funnel.typing import FloatArray
 
-__all__ = ["Book", "CellBook", "book_of"]
+__all__ = ["Book", "CellBook", "book_of", "expected_by_group"]
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -129,6 +132,21 @@ class CellBook:
 
 
 Book = ForecastDeals | CellBook
+
+
+def expected_by_group(book: Book, groups: int, unknown: Amounts) -> FloatArray:
+    """Return the expected money by group and period, (g, k)."""
+    if isinstance(book, ForecastDeals) or book.only_group is not None or not book.source.apart:
+        return _moments.expected_by_group(book.money, groups, unknown)
+    some = book.source.by_group(unknown.mean, book.only_part)
+    for first, last in book.spans:
+        some = some[:, first : last + 1].sum(axis=1, keepdims=True)
+    if book.more is None:
+        found = np.zeros((groups, some.shape[1]))
+    else:
+        found = _moments.expected_by_group(book.more.money, groups, unknown)
+    found[: len(some)] += some
+    return found
 
 
 def book_of(source: Source, more: ForecastDeals | None = None) -> Book:

@@ -329,6 +329,32 @@ class Source:
         response = np.where(booked, 0.0, 1.0 - np.minimum(chance.sum(axis=1), 1.0))
         return Lots(chance, part.astype(np.int8), group, response, ratio, power)
 
+    def by_group(self, worth: float, part: int | None) -> FloatArray:
+        """Return the expected money by group and period, (g, k), of one part or of all.
+
+        Deals of unknown amount are worth `worth`. However many groups there are, a table of sums
+        by cell and group is multiplied by the chances of the cells.
+        """
+        used = used_groups(self.pipeline, self.by)[1]
+        size = raw_groups(view(self.pipeline, slice(0, 0)), self.by)[1]
+        total = np.zeros((size, len(self.horizon)))
+        for block in self._blocks(self.cells) if self.cells is not None else ():
+            numbering, cells = (block.numbering, self.by), self._with_groups(block.cells)
+            sums = [cell_sums(self.pipeline, numbering, cells, order) for order in (1, UNKNOWN)]
+            rows = -(-max(map(len, sums)) // size)
+            tables = [
+                np.append(one, np.zeros(rows * size - len(one))).reshape(rows, size) for one in sums
+            ]
+            there = np.flatnonzero(tables[0].any(axis=1) | tables[1].any(axis=1))
+            chance, parts, stage = block.states(there)
+            meant = (parts >= 0 if part is None else parts == part).astype(np.float64)
+            mean = np.where(parts == BOOKED, 1.0, self._closing()[0][stage])
+            for table, value in zip(tables, (meant * mean, meant * worth), strict=True):
+                total += table[there].T @ (chance * value[:, None])
+        found = np.zeros((int(self.numbers.max(initial=-1)) + 1, len(self.horizon)))
+        found[self.numbers] = total[used]
+        return found
+
     def _with_groups(self, cells: Callable[[Pipeline], IntArray]) -> Callable[[Pipeline], IntArray]:
         """Return what gives cells that tell groups apart."""
 

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from funnel.forecasting.dependence import Shock
     from funnel.typing import BoolArray, FloatArray
 
-__all__ = ["Variance", "amount_moments", "expected", "leverage", "variance", "wins"]
+__all__ = [
+    "Variance",
+    "amount_moments",
+    "expected",
+    "expected_by_group",
+    "leverage",
+    "variance",
+    "wins",
+]
 
 
 class Variance(NamedTuple):
@@ -57,6 +65,14 @@ class Variance(NamedTuple):
 def expected(lots: Lots, unknown: Amounts) -> FloatArray:
     """Return the expected money by period, (k,)."""
     return np.asarray(_sums(lots, unknown, 1) @ lots.chance)
+
+
+def expected_by_group(lots: Lots, groups: int, unknown: Amounts) -> FloatArray:
+    """Return the expected money by group and period, (g, k)."""
+    money = _sums(lots, unknown, 1)[:, None] * lots.chance
+    found = np.zeros((groups, money.shape[1]))
+    np.add.at(found, lots.group, money)
+    return found
 
 
 def wins(lots: Lots) -> FloatArray:

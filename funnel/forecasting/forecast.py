@@ -11,7 +11,7 @@ import numpy as np
 from funnel._frames import FrameBackend, to_frame
 from funnel.calendars import Horizon, to_date
 from funnel.errors import ValidationError
-from funnel.forecasting import _joint, _laws, _moments, _tables, _variants
+from funnel.forecasting import _books, _joint, _laws, _moments, _tables, _variants
 from funnel.forecasting import sources as _sources
 from funnel.kernels import compound
 
@@ -136,12 +136,15 @@ class Forecast:
         """The deals behind it, one by one; where there are many, this takes time and memory."""
         return self.book.rows
 
-    # -- moments ---------------------------------------------------------------------------------
-
     @functools.cached_property
     def expected(self) -> FloatArray:
         """Expected booked money by period, (k,), in major units of `currency`."""
         return _moments.expected(self.book.money, self.unknown)
+
+    @functools.cached_property
+    def expected_by_group(self) -> FloatArray:
+        """Expected booked money by group, in the order of `keys`, and period: (g, k)."""
+        return _books.expected_by_group(self.book, len(self.keys), self.unknown)
 
     @functools.cached_property
     def sd(self) -> FloatArray:
