@@ -20,6 +20,9 @@ __all__ = ["COUNT", "UNKNOWN", "power_sums"]
 CHUNK = 65_536
 """Rows worked on at once: all temporary arrays of a chunk stay in the cache."""
 
+SPARSE = 4 * CHUNK
+"""Cells beyond which the rows of a chunk go to their sums one by one."""
+
 COUNT, UNKNOWN = 0, -1
 """Orders that stand for the number of rows, and for that of rows whose amount is unknown."""
 
@@ -75,15 +78,29 @@ def _power_sums(
         cell, amount = cells(rows), amounts[rows]
         key = place[: len(amount)]
         np.add(cell, 1, out=key)
+        top = int(key.max()) + 1
+        if top > total.shape[1]:
+            more = np.zeros((len(orders), max(top, 2 * total.shape[1])))
+            more[:, : total.shape[1]] = total
+            total = more
         for row, order in enumerate(orders):
-            added = _added(key, amount, order)
-            if len(added) > total.shape[1]:
-                more = np.zeros((len(orders), max(len(added), 2 * total.shape[1])))
-                more[:, : total.shape[1]] = total
-                total = more
-            total[row, : len(added)] += added
+            if top > SPARSE:
+                np.add.at(total[row], key, _weight(amount, order))
+            else:
+                added = _added(key, amount, order)
+                total[row, : len(added)] += added
     used = np.flatnonzero(total.any(axis=0))
     return total[:, : used[-1] + 1 if len(used) else 1]
+
+
+def _weight(amount: FloatArray, order: int) -> FloatArray:
+    """Return what each row adds."""
+    if order == COUNT:
+        return np.ones(len(amount))
+    missing = np.isnan(amount)
+    if order == UNKNOWN:
+        return missing.astype(np.float64)
+    return _power(np.where(missing, 0.0, amount), order)
 
 
 def _added(key: IntArray, amount: FloatArray, order: int) -> FloatArray:

@@ -59,6 +59,18 @@ def test_sums_are_those_of_all_rows():
     np.testing.assert_allclose(expected, found, rtol=1e-12)
 
 
+def test_sums_of_cells_that_are_far_apart_are_those_of_all_rows():
+    """More cells than rows in a chunk."""
+    rng = np.random.default_rng(3)
+    cell, amount = random_cells(70_000, rng)
+    cell = np.where(cell < 0, cell, rng.integers(0, 900_000, len(cell)))
+    orders = (COUNT, UNKNOWN, 1, 3)
+    found = power_sums(lambda rows: cell[rows], amount, orders)
+    expected = sums_one_by_one(cell, amount, orders, found.shape[1])
+    assert np.array_equal(expected[:2], found[:2])
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_no_rows_have_no_cells():
     """Nothing is added up."""
     none = np.empty(0)
@@ -158,6 +170,13 @@ def test_expected_money_by_group_is_that_of_each_group(model, most, monkeypatch)
             expected = [one.group(key).expected for key in one.keys]
             np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-7)
             np.testing.assert_allclose(found.sum(axis=0), one.expected, rtol=1e-10, atol=1e-7)
+
+
+def test_no_worth_is_needed_where_all_amounts_are_known(monkeypatch):
+    """Typed probabilities, no history: nothing says what an unknown amount would be."""
+    monkeypatch.setattr(_cells, "MOST", 1)
+    outlook = fn.forecast(HISTORY.snapshot(), HORIZON, "textbook", by=("owner",))
+    np.testing.assert_allclose(outlook.expected_by_group.sum(axis=0), outlook.expected)
 
 
 def copies(pipeline, times, rng):
