@@ -349,9 +349,9 @@ class Source:
             chance, parts, stage = block.states(there)
             meant = (parts >= 0 if part is None else parts == part).astype(np.float64)
             mean = np.where(parts == BOOKED, 1.0, self._closing()[0][stage])
-            for table, value in zip(tables, (mean, worth), strict=True):
+            for table, value in zip(tables, (meant * mean, meant * worth), strict=True):
                 if table.any():  # of deals of unknown amount there need be no worth
-                    total += table[there].T @ (chance * (meant * value)[:, None])
+                    total += table[there].T @ (chance * value[:, None])
         found = np.zeros((int(self.numbers.max(initial=-1)) + 1, len(self.horizon)))
         found[self.numbers] = total[used]
         return found
