@@ -213,7 +213,7 @@ def check_model(
     --------
     >>> import funnel as fn
     >>> print(check_model(fn.models.get("textbook")))
-    Textbook(overdue_after=1, undated_after=None) passes 30 of 30 checks
+    Textbook(overdue_after=1, undated_after=None) passes 31 of 31 checks
     """
     _check_arguments(model, expected_failures)
     passed, failures = [], {}

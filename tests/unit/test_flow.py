@@ -1,5 +1,6 @@
 """Flows stage by stage against win curves, brute force, absorption and Little's law."""
 
+import attrs
 import numpy as np
 import pytest
 
@@ -83,12 +84,7 @@ def test_wins_are_those_of_the_win_curves(model):
     fitted, pipeline = model.fit(history), history.snapshot()
     aged = pipeline.days_in_stage.copy()
     aged[::7] = -1
-    pipeline = fn.Pipeline(
-        **{
-            **{name: getattr(pipeline, name) for name in pipeline.__slots__ if name[0] != "_"},
-            "days_in_stage": aged,
-        }
-    )
+    pipeline = attrs.evolve(pipeline, days_in_stage=aged)
     flow = fitted.stage_flow(pipeline, 90)
     dates = np.datetime64(pipeline.as_of, "D") + np.arange(1, 91)
     expected = fitted.win_curve(pipeline, dates).sum(axis=0)

@@ -102,3 +102,12 @@ def test_a_last_bin_cut_to_a_day_belongs_to_the_tail():
     second = (3.0 + 30.0 * first) / (30.0 + 30.0)
     last = (1.0 + 30.0 * second) / (10.0 + 30.0)
     np.testing.assert_allclose(found, [0.02] * 3 + [first] * 2 + [second] * 3 + [last])
+
+
+@pytest.mark.parametrize(("won", "of"), [([5], [10]), ([0, 0], [4, 9]), ([4, 9], [4, 9])])
+def test_strengths_cannot_be_learnt_without_variation(won, of):
+    """One group, or one outcome: the weakest strength, for certain."""
+    strengths, weight = shrinkage.beta_binomial_posterior(
+        np.array(won), np.array(of), np.full(len(of), 0.5)
+    )
+    assert ([1.0], [1.0]) == (strengths.tolist(), weight.tolist())
