@@ -152,12 +152,20 @@ LOOPS = {
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_there_is_no_loop_over_deals(name, small_and_large):
-    """Ten times the deals take as many calls and lines of Python, but for a few more ages seen."""
+    """Ten times the deals take as many calls and lines of Python, but for a few more ages seen.
+
+    A loop over the deals would add one line or call for each of the 3,510 more.
+    """
     metric = LOOPS[name]
-    metric(small_and_large[0])  # what is imported or cached on the first call
+    for history in small_and_large:
+        metric(history)  # what is imported or cached on the first call
+    few, many = (len(history.ids) for history in small_and_large)
     for small, large in zip(*(work_of(metric, one) for one in small_and_large), strict=True):
         (place, most), *_ = (large - small).most_common(1) or [(None, 0)]
-        assert large.total() <= 1.1 * small.total() + 20, (place, most)
+        assert large.total() - small.total() <= 0.1 * small.total() + 0.05 * (many - few), (
+            place,
+            most,
+        )
 
 
 def test_a_loop_over_deals_would_be_seen(small_and_large):
