@@ -10,19 +10,25 @@ from rounds import Contender, Goal
 
 DATES = 50
 SOME = 2  # dates that the ASOF join is timed on
-LIMIT, OURS = f"copying {DATES} snapshots", f"{DATES} snapshots"
+LIMIT, OURS = f"copying {DATES} snapshots", f"{DATES} snapshots: stage, days in it, amount"
+WHOLE, SMALL = f"{DATES} snapshots: all columns", "copying stage, days and amounts of them"
 
 
 def arrays(pipeline):
-    """Return all arrays of a snapshot, names of deals left out."""
+    """Return all arrays of a snapshot, which it takes now; names of deals left out."""
     fields = (getattr(pipeline, field.name) for field in attrs.fields(type(pipeline)))
     own = [value for value in fields if isinstance(value, np.ndarray) and value.dtype != object]
     return [*own, *pipeline.columns.values()]
 
 
-def all_of(history, days):
-    """Take all snapshots; return the number of deals in them."""
-    return sum(map(len, history.snapshots(days)))
+def asked(pipeline):
+    """Return what the dataframes give too."""
+    return [pipeline.stage, pipeline.days_in_stage, pipeline.amount]
+
+
+def all_of(history, days, columns=asked):
+    """Take columns of all snapshots; return the number of deals in them."""
+    return sum(len(columns(pipeline)[0]) for pipeline in history.snapshots(days))
 
 
 def frame_of(history):
@@ -89,33 +95,38 @@ def tables(quick):
     days = np.linspace(data.LAST - data.WINDOW, data.LAST, DATES + 1).astype(int).tolist()[1:]
     dates = np.array(days, dtype="datetime64[D]")
     sizes = [len(history.snapshot(day)) for day in dates]
-    last = arrays(history.snapshot(dates[-1]))
+    last, few = arrays(history.snapshot(dates[-1])), asked(history.snapshot(dates[-1]))
     intervals, shifted = by_polars(history, days)
     asof = by_duckdb(history, days[-SOME:])
     assert sum(sizes) == intervals() == shifted() == all_of(history, dates)
     assert sum(sizes[-SOME:]) == asof()
 
-    def copied():
+    def copied(columns):
         for size in sizes:  # a snapshot is there as a whole, until the next one is
-            kept = [values[:size].copy() for values in last]
+            kept = [values[:size].copy() for values in columns]
         return kept
+
+    def fresh():
+        return (attrs.evolve(history),)
 
     width = sum(values.itemsize for values in last)
     yield rounds.measure(
         f"{DATES} past snapshots of {history.n_deals:,} deals, {len(history):,} rows "
         f"({width} bytes each)",
         [
-            Contender(LIMIT, copied, "limit"),
-            Contender(
-                OURS, lambda new: all_of(new, dates), "ours", fresh=lambda: (attrs.evolve(history),)
-            ),
+            Contender(LIMIT, lambda: copied(last), "limit"),
+            Contender(SMALL, lambda: copied(few), "limit"),
+            Contender(OURS, lambda new: all_of(new, dates), "ours", fresh=fresh),
             Contender("the same history again", lambda: all_of(history, dates), "ours"),
+            Contender(WHOLE, lambda new: all_of(new, dates, arrays), "ours", fresh=fresh),
             Contender("polars, 2 threads, filter and last", shifted),
             Contender("polars, 2 threads, on its own table of intervals", intervals),
             Contender("duckdb, 2 threads, ASOF join", asof, times=DATES / SOME),
         ],
         [
             Goal(OURS, LIMIT, at_most=1.4),
+            Goal(OURS, SMALL, at_most=1.4),
+            Goal(WHOLE, LIMIT, at_most=1.4),
             Goal(OURS, "polars, 2 threads, filter and last", at_least=10.0),
             Goal(OURS, "duckdb, 2 threads, ASOF join", at_least=80.0),
         ],

@@ -8,6 +8,7 @@ depends on that row and earlier rows of the same deal only, so that a snapshot i
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from funnel.typing import BoolArray, DayArray, IntArray
 
 __all__ = [
@@ -26,8 +29,12 @@ __all__ = [
     "pieces",
     "promised_before",
     "pushes",
+    "rows_on",
     "some_pieces",
 ]
+
+CHUNK = 1 << 16
+"""Rows worked on at once, so that temporary arrays stay in the cache."""
 
 OPEN, WON, LOST = 0, 1, 2  # codes of funnel.stages.Outcome; the last two count as closed
 
@@ -76,6 +83,50 @@ def last_rows(at: DayArray, bounds: IntArray, day: int) -> IntArray:
     return np.where(seen > 0, bounds[:-1] + seen - 1, -1)
 
 
+def rows_on(
+    deal: IntArray, at: DayArray, days: Sequence[int], *, among: BoolArray | None = None
+) -> Iterator[IntArray]:
+    """Yield the rows that hold at the end of each day: the last one of every deal that has any.
+
+    ``(r,), (r,), d days in any order -> d times (k,)``, ascending.
+
+    Parameters
+    ----------
+    deal, at : (r,) int
+        Rows sorted by deal and time.
+    days : sequence of int
+        The days.
+    among : (r,) bool, optional
+        Rows that are yielded at all.
+
+    Notes
+    -----
+    A row holds from its day until the next one of its deal. Both are looked up once, as places
+    among the days asked, which fit into a byte; a day then takes two comparisons of bytes.
+    """
+    asked, place = np.unique(np.asarray(days, dtype=np.int64), return_inverse=True)
+    first = int(at.min(initial=0))
+    code = np.min_scalar_type(len(asked))
+    ranks = np.searchsorted(asked, np.arange(first, int(at.max(initial=first)) + 1)).astype(code)
+    begins, ends = np.empty((2, len(at)), dtype=code)
+    chunks = [slice(begin, begin + CHUNK) for begin in range(0, len(at), CHUNK)]
+    for rows in chunks:
+        ranks.take(np.subtract(at[rows], first, dtype=np.intp), out=begins[rows])
+    ends[-1:] = len(asked)
+    for rows in chunks:
+        after = slice(rows.start + 1, rows.stop + 1)
+        last = deal[after] != deal[rows][: len(deal[after])]
+        np.maximum(begins[after], last * code.type(len(asked)), out=ends[rows][: len(last)])
+    if among is not None:
+        ends *= among
+    for day in place.tolist():
+        found = [
+            np.flatnonzero((begins[rows] <= day) & (ends[rows] > day)) + rows.start
+            for rows in chunks
+        ]
+        yield np.concatenate([np.empty(0, dtype=np.intp), *found])
+
+
 def _carry(mask: BoolArray) -> IntArray:
     """(p,) -> (p,): position of the last marked entry up to and including each, -1 where none."""
     return np.maximum.accumulate(np.where(mask, np.arange(len(mask)), -1))
@@ -96,11 +147,10 @@ def _counts_within(mask: BoolArray, begin: IntArray) -> IntArray:
 def _visit_numbers(deal: IntArray, stage: IntArray, starts: BoolArray, n_states: int) -> IntArray:
     """(p,) x 3 -> (p,): 1, 2, ... for the first, second ... visit to a state; 0 elsewhere."""
     at = np.flatnonzero(starts)
-    key = deal[at].astype(np.int64) * n_states + stage[at]
-    order = np.argsort(key, kind="stable")
-    ranked = key[order]
-    fresh = np.ones(len(ranked), dtype=np.bool_)
-    np.not_equal(ranked[1:], ranked[:-1], out=fresh[1:])
+    state = stage[at].astype(np.min_scalar_type(n_states))
+    order = np.argsort(state, kind="stable")  # deals of one state stay in their order
+    ranked = (deal[at].astype(np.int64) * n_states + state)[order]
+    fresh = first_rows(ranked)
     number = np.zeros(len(deal), dtype=np.int32)
     number[at[order]] = np.arange(len(ranked)) - _carry(fresh) + 1
     return number
@@ -131,8 +181,47 @@ def pieces(
     -------
     Pieces
     """
+    funnel = first_entered, on_hold, ladder, outcomes
+    whole = list(_whole_deals(deal))
+    length = sum(np.count_nonzero(_changes(deal[rows], stage[rows])) for rows in whole)
+    nothing = _pieces(deal[:0], at[:0], stage[:0], *funnel)
+    lengths = [*[length] * (len(nothing) - 1), len(deal)]
+    found = Pieces._make(map(np.empty, lengths, (column.dtype for column in nothing)))
+    begin = 0
+    for rows in whole:
+        some = _pieces(deal[rows], at[rows], stage[rows], *funnel)
+        end = begin + len(some.deal)
+        for column, values in zip(found[:-1], some[:-1], strict=True):
+            column[begin:end] = values
+        np.add(some.of_row, begin, out=found.of_row[rows])
+        begin = end
+    return found
+
+
+def _whole_deals(deal: IntArray) -> Iterator[slice]:
+    """Yield ranges of rows of whole deals, whose temporary arrays stay in the cache."""
+    edges = [*np.searchsorted(deal, deal[::CHUNK]).tolist(), len(deal)]
+    return (slice(*edge) for edge in itertools.pairwise(dict.fromkeys(edges)))
+
+
+def _changes(deal: IntArray, stage: IntArray) -> BoolArray:
+    """(r,), (r,) -> (r,): mask of rows that begin a piece."""
     change = first_rows(deal)
     change[1:] |= stage[1:] != stage[:-1]
+    return change
+
+
+def _pieces(  # noqa: PLR0917 - as `pieces`
+    deal: IntArray,
+    at: DayArray,
+    stage: IntArray,
+    first_entered: DayArray,
+    on_hold: BoolArray,
+    ladder: IntArray,
+    outcomes: IntArray,
+) -> Pieces:
+    """Cut the rows of some deals."""
+    change = _changes(deal, stage)
     at_change = np.flatnonzero(change)
     d, s, start = deal[at_change], stage[at_change], at[at_change]
     first = first_rows(d)
@@ -146,14 +235,12 @@ def pieces(
     visit_start = _carry(~held & ~resumed)
     origin = np.where(held, np.arange(n), visit_start)
 
-    stop = np.full(n, NO_DAY, dtype=np.int32)
-    target = np.full(n, -1, dtype=np.int32)
-    follows = ~first[1:]
-    stop[:-1][follows] = start[1:][follows]
-    target[:-1][follows] = s[1:][follows]
+    final = np.append(first[1:], True)[:n]
+    stop = np.where(final, NO_DAY, np.append(start[1:], NO_DAY)[:n])
+    target = np.where(final, -1, np.append(s[1:], -1)[:n])
 
-    entered = start.astype(np.int64)
-    entered[first] = first_entered[d[first]]
+    entered, opens = start.astype(np.int64), np.flatnonzero(first)
+    entered[opens] = first_entered[d[opens]]
     entered = entered[origin]
     length = np.where(held & (stop != NO_DAY), stop.astype(np.int64) - start, 0)
     rest = np.concatenate(([0], np.cumsum(length)))[:-1]
@@ -182,8 +269,8 @@ def pieces(
         furthest=furthest.astype(np.int16),
         reopened=_counts_within(was_closed & (outcome == OPEN), begin),
         closed_on=closed_on.astype(np.int32),
-        target=target,
-        stop=stop,
+        target=target.astype(np.int32),
+        stop=stop.astype(np.int32),
         resumed=resumed,
         of_row=(np.cumsum(change) - 1).astype(np.int64),
     )

@@ -164,11 +164,11 @@ def _status(history: History) -> IntArray:
 
 def _points(history: History, start: int, end: int, scope: Scope, mask: BoolArray) -> _Points:
     """Collect the states between which deals moved."""
-    first, last = (trace.last_rows(history.at, history.bounds, day) for day in (start, end))
+    first, last = trace.rows_on(history.deal, history.at, (start, end))
     ends_day = np.ones(len(history), dtype=np.bool_)
     ends_day[:-1] = (history.deal[1:] != history.deal[:-1]) | (history.at[1:] != history.at[:-1])
     within = np.flatnonzero(ends_day & (history.at > start) & (history.at <= end))
-    blocks = (first[first >= 0], within, last[last >= 0])
+    blocks = (first, within, last)
     row = np.concatenate(blocks)
     kind = np.repeat(np.arange(3), [len(block) for block in blocks])
     amount = np.concatenate(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
+from funnel.calendars import to_dates
 from funnel.errors import ValidationError
 from funnel.kernels import keys as random_keys
 from funnel.stages import Outcome
@@ -149,10 +150,11 @@ def summarize_snapshots(history: History, /, *, every: int, limit: int) -> Snaps
     first, wins = history.at[history.bounds[:-1]], _wins(history)
     ever, later = np.zeros((2, history.n_deals), dtype=np.bool_)
     lines: list[Lines] = [_no_lines(len(numbers), len(categories))]
-    for day in _days(history, every):
-        pipeline = history.snapshot(np.datetime64(day, "D"))
+    days = _days(history, every)
+    dates = to_dates(np.array(days, dtype=np.int32))
+    for day, pipeline in zip(days, history.snapshots(dates), strict=True):
         is_open = pipeline.outcome == Outcome.OPEN
-        pipeline, deal = pipeline.select(is_open), np.flatnonzero(first <= day)[is_open]
+        deal = np.flatnonzero(first <= day)[is_open]
         until, left = _days_until(wins, deal, day), history.observed_until - day
         ever[deal] = True
         later[deal] |= until < WON_NEVER
@@ -160,11 +162,11 @@ def summarize_snapshots(history: History, /, *, every: int, limit: int) -> Snaps
             (
                 random_keys.mixed(key[deal] + np.uint64(left)),
                 np.column_stack((until, np.full(len(deal), left))),
-                np.column_stack([_numbers(pipeline, *name) for name in numbers]),
-                np.column_stack([_codes(pipeline, *name)[0] for name in categories]),
+                np.column_stack([_numbers(pipeline, *name)[is_open] for name in numbers]),
+                np.column_stack([_codes(pipeline, *name)[0][is_open] for name in categories]),
             )
         )
-    keys, days, values, codes = (np.concatenate(part) for part in zip(*lines, strict=True))
+    keys, ahead, values, codes = (np.concatenate(part) for part in zip(*lines, strict=True))
     found = Snapshots(
         schema=history.schema,
         trained_until=history.observed_until,
@@ -172,7 +174,7 @@ def summarize_snapshots(history: History, /, *, every: int, limit: int) -> Snaps
         deals=int(np.count_nonzero(ever)),
         won=int(np.count_nonzero(later)),
         keys=keys,
-        days=days,
+        days=ahead,
         numbers=values,
         codes=codes,
     )

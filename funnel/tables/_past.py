@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,13 @@ from funnel.tables._subset import subset
 from funnel.tables.findings import Findings
 from funnel.tables.pipeline import Pipeline
 from funnel.tables.schema import BLANK
+from funnel.tables.table import Deferred
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from funnel.stages import Funnel, Outcome
     from funnel.tables.history import History
-    from funnel.tables.schema import Column
     from funnel.typing import BoolArray, DateLike, IntArray
 
 
@@ -47,34 +50,86 @@ def _cut(history: History, day: int) -> History:
     return subset(seen, deals, keep, columns, of=history)
 
 
-def snapshot(history: History, cut: int, outcome: Outcome | None = None) -> Pipeline:
-    """Return the state of every deal, or of those with an outcome, at the end of day `cut`."""
-    rows = trace.last_rows(history.at, history.bounds, cut)
-    known = rows >= 0
-    if outcome is not None:
-        known &= history.funnel.outcomes[history.stage[rows]] == outcome
-    deals = np.flatnonzero(known)
-    rows = rows[deals]
-    pieces = history.pieces
-    piece = pieces.of_row[rows]
-    age = pieces.age[piece]
-    return Pipeline(
-        schema=history.schema,
-        as_of=cut,
-        ids=history._ids.take(deals),  # noqa: SLF001 - names that nobody asked for stay so
-        stage=frozen(history.stage[rows]),
-        created=frozen(history.created[deals]),
-        stage_entered=pieces.entered[piece],
-        closed_on=pieces.closed_on[piece],
-        first_seen=history.at[history.bounds[:-1][deals]],
-        days_in_stage=np.where(age < 0, -1, age + cut - pieces.start[piece]).astype(np.int32),
-        visits=pieces.visit[piece],
-        previous_stage=pieces.previous[piece],
-        furthest_stage=stage_at(history.funnel, pieces.furthest[piece]),
-        pushes=history.pushes[rows],
-        reopened=pieces.reopened[piece],
-        columns=columns_of(history, rows, cut),
-    )
+def snapshots(
+    history: History, cuts: Sequence[int], outcome: Outcome | None = None
+) -> Iterator[Pipeline]:
+    """Yield the state of every deal, or of those with an outcome, at the end of some days."""
+    among = None if outcome is None else history.funnel.outcomes[history.stage] == outcome
+    found = trace.rows_on(history.deal, history.at, cuts, among=among)
+    for cut, rows in zip(cuts, found, strict=True):
+        known = _Known(history, rows, cut)
+        yield Pipeline._deferred(known.field, schema=history.schema, as_of=cut)  # noqa: SLF001
+
+
+@attrs.frozen(eq=False, slots=False)
+class _Known:
+    """What was known on day `cut`, told by the rows that held then: (k,) each.
+
+    A snapshot asks when it is asked: most questions need few of its columns.
+    """
+
+    history: History
+    rows: IntArray
+    cut: int
+
+    @functools.cached_property
+    def deals(self) -> IntArray:
+        """The deals."""
+        return self.history.deal[self.rows]
+
+    @functools.cached_property
+    def piece(self) -> IntArray:
+        """Their pieces."""
+        return self.history.pieces.of_row[self.rows]
+
+    def field(self, name: str) -> Any:  # noqa: ANN401 - a field
+        """Return a field of the snapshot."""
+        history = self.history
+        if name == "columns":
+            return Deferred(history.columns, self.column)
+        if name == "_ids":
+            return history._ids.take(self.deals)  # noqa: SLF001 - names nobody asks for stay so
+        return frozen(self._values(name))
+
+    def _values(self, name: str) -> Any:  # noqa: ANN401 - an array of the field's kind
+        """Return what is derived for each deal."""
+        history = self.history
+        if name in {"stage", "pushes"}:
+            return getattr(history, name)[self.rows]
+        if name == "created":
+            return history.created[self.deals]
+        if name == "first_seen":
+            return history.at[history.bounds[self.deals]]
+        if name == "days_in_stage":
+            return np.maximum(history.clocks[self.rows] + np.int32(self.cut), np.int32(-1))
+        if name == "furthest_stage":
+            return stage_at(history.funnel, history.pieces.furthest[self.piece])
+        return getattr(history.pieces, _OF_PIECE[name])[self.piece]
+
+    def column(self, name: str) -> np.ndarray[Any, Any]:
+        """Return a column of the snapshot; a ``final`` one is blank where it was not known."""
+        column, values = self.history.schema.column(name), self.history.columns[name][self.rows]
+        if column.known == "final":
+            values = np.where(self.final, values, BLANK[column.kind]).astype(values.dtype)
+        return frozen(values)
+
+    @functools.cached_property
+    def final(self) -> BoolArray:
+        """Whose ``final`` values may be seen: all on the last day, before it those booked."""
+        history = self.history
+        if self.cut >= history.observed_until:
+            return np.ones(len(self.rows), dtype=np.bool_)
+        last = self.rows == history.bounds[1:][self.deals] - 1
+        return np.asarray(last & (history.stage[self.rows] == history.funnel.won_code))
+
+
+_OF_PIECE = {
+    "stage_entered": "entered",
+    "closed_on": "closed_on",
+    "visits": "visit",
+    "previous_stage": "previous",
+    "reopened": "reopened",
+}
 
 
 def fingerprints(history: History) -> IntArray:
@@ -103,28 +158,8 @@ def fingerprints(history: History) -> IntArray:
 
 def columns_of(history: History, rows: IntArray, cut: int) -> dict[str, np.ndarray[Any, Any]]:
     """Return the columns of some rows as they were known on day `cut`."""
-    visible = _final_visible(history, rows, cut)
-    return {
-        name: _blanked(history.schema.column(name), column[rows], visible)
-        for name, column in history.columns.items()
-    }
-
-
-def _final_visible(history: History, rows: IntArray, cut: int) -> BoolArray:
-    """(m,) -> (m,): mask of rows whose ``final`` values may be seen on day `cut`."""
-    if cut >= history.observed_until:
-        return np.ones(len(rows), dtype=np.bool_)
-    last = rows == history.bounds[1:][history.deal[rows]] - 1
-    return np.asarray(last & (history.stage[rows] == history.funnel.won_code))
-
-
-def _blanked(
-    column: Column, values: np.ndarray[Any, Any], visible: BoolArray
-) -> np.ndarray[Any, Any]:
-    """Blank the values of a ``final`` column where they were not known."""
-    if column.known == "final":
-        values = np.where(visible, values, BLANK[column.kind]).astype(values.dtype)
-    return frozen(values)
+    known = _Known(history, rows, cut)
+    return {name: known.column(name) for name in history.columns}
 
 
 def stage_at(funnel: Funnel, position: IntArray) -> IntArray:

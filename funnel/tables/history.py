@@ -21,6 +21,7 @@ from funnel.tables._subset import part, subset
 from funnel.tables.currency import On, Rates, convert
 from funnel.tables.findings import Findings
 from funnel.tables.table import Table
+from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
     from funnel.kernels.trace import Pieces
@@ -233,6 +234,12 @@ class History(Table):
         return type(found)(*(frozen(column) for column in found))
 
     @functools.cached_property
+    def clocks(self) -> IntArray:
+        """Days in the stage less the day itself, while each row holds, (r,); `NO_DAY` unknown."""
+        pieces = self.pieces
+        return frozen(np.where(pieces.age < 0, NO_DAY, pieces.age - pieces.start)[pieces.of_row])
+
+    @functools.cached_property
     def stays(self) -> Stays:
         """How often each kind of stay occurs, see `funnel.kernels.stays`; on hold counts as one."""
         found = count_stays(
@@ -291,7 +298,7 @@ class History(Table):
             As `until`.
         """
         cut = self.observed_until if day is None else _past.observed_day(self, day)
-        pipeline = _past.snapshot(self, cut)
+        pipeline = next(_past.snapshots(self, [cut]))
         if not features:
             return pipeline
         return pipeline.with_features(self if day is None else self.until(day), features)
@@ -313,8 +320,7 @@ class History(Table):
         LeakError, ValidationError
             As `until`.
         """
-        for cut in [_past.observed_day(self, day) for day in days]:
-            yield _past.snapshot(self, cut, outcome)
+        yield from _past.snapshots(self, [_past.observed_day(self, day) for day in days], outcome)
 
     def convert(self, rates: Rates, *, to: str, on: On = "row") -> History:
         """Return the history with amounts in the currency `to`; the originals stay as columns.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from funnel.typing import StringArray
 
-__all__ = ["Table"]
+__all__ = ["Deferred", "Table"]
 
 Array = np.ndarray[Any, Any]
 
@@ -129,19 +129,24 @@ class Table:
             plain["schema"] = _schema(file.values["schema"])
         except (KeyError, TypeError) as error:
             raise file.damaged(repr(error)) from error
+        return cls._deferred(functools.partial(_get, file), **plain)
+
+    @classmethod
+    def _deferred(cls, read: Callable[[str], Any], **known: Any) -> Self:  # noqa: ANN401 - fields
+        """Return a table of some fields; the others are read by name when first asked for."""
         table = cls.__new__(cls)
-        table.__dict__.update(plain, _file=file)
+        table.__dict__.update(known, _read=read)
         return table
 
     if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
         def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a field
-            """Read a field of an open file when it is first asked for."""
-            file = self.__dict__.get("_file")
-            if file is None or name not in attrs.fields_dict(type(self)):
+            """Read a field that was left for later."""
+            read = self.__dict__.get("_read")
+            if read is None or name not in attrs.fields_dict(type(self)):
                 msg = f"{type(self).__name__!r} object has no attribute {name!r}"
                 raise AttributeError(msg)
-            value = self.__dict__[name] = _get(file, name)
+            value = self.__dict__[name] = read(name)
             return value
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -189,7 +194,8 @@ def _get(file: Stored, name: str) -> Any:  # noqa: ANN401 - a field
     if name == "_ids":
         return _names(file, name)
     if name == "columns":
-        return _Columns(file, [column["name"] for column in file.values["schema"]["columns"]])
+        names = [column["name"] for column in file.values["schema"]["columns"]]
+        return Deferred(names, lambda column: file.array(f"columns/{column}"))
     if name == "findings":
         groups = enumerate(file.values["groups"])
         return Findings(tuple(_group(file, f"{name}/{number}", *told) for number, told in groups))
@@ -216,18 +222,19 @@ def _schema(plain: Mapping[str, Any]) -> Schema:
     return Schema(Funnel.from_dict(plain["funnel"]), tuple(columns))
 
 
-class _Columns(Mapping[str, Array]):
-    """Columns of an open file, each read when it is first asked for."""
+class Deferred(Mapping[str, Array]):
+    """Columns, each of which is read when it is first asked for."""
 
-    def __init__(self, file: Stored, names: list[str]) -> None:
-        self._file = file
+    def __init__(self, names: Iterable[str], read: Callable[[str], Array]) -> None:
+        """Tell the names, and how a column is read."""
+        self._read = read
         self._found: dict[str, Array | None] = dict.fromkeys(names)
 
     def __getitem__(self, name: str) -> Array:
         """Return a column."""
         found = self._found[name]
         if found is None:
-            found = self._found[name] = self._file.array(f"columns/{name}")
+            found = self._found[name] = self._read(name)
         return found
 
     def __iter__(self) -> Iterator[str]:

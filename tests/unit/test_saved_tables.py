@@ -267,8 +267,9 @@ def test_opening_takes_no_longer_for_a_large_table(tmp_path):
     begin = time.perf_counter()
     found = fn.History.open(tmp_path / "large")
     assert time.perf_counter() - begin < 0.5
-    assert isinstance(found._file, _files.Stored)
-    assert not found._file._right.any()  # no block was read
+    (file,) = found._read.args
+    assert isinstance(file, _files.Stored)
+    assert not file._right.any()  # no block was read
 
 
 def test_the_tests_know_all_fields():

@@ -1,6 +1,7 @@
 """Expected values are worked out by hand on two small deals, see the comments."""
 
 import numpy as np
+import pytest
 
 from funnel.kernels import trace
 from funnel.typing import NO_DAY
@@ -30,8 +31,10 @@ def cut(deal, at, stage, first_entered):
     )
 
 
-def test_pieces_by_hand():
+@pytest.mark.parametrize("chunk", [1, trace.CHUNK])  # each deal for itself, and both at once
+def test_pieces_by_hand(chunk, monkeypatch):
     """Every field of every piece is the one worked out by hand."""
+    monkeypatch.setattr(trace, "CHUNK", chunk)
     found = cut(DEAL, AT, STAGE, [0, NO_DAY])
     assert [0, 1, 2, 1, 0, 3, 4, 1, 5, 1, 4] == found.stage.tolist()
     assert [0, 5, 10, 20, 25, 30, 30, 3, 4, 9, 9] == found.start.tolist()
@@ -86,6 +89,23 @@ def test_last_rows_are_those_on_or_before_the_day():
     assert [-1, -1] == trace.last_rows(AT, bounds, -1).tolist()
     assert [0, 7] == trace.last_rows(AT, bounds, 3).tolist()
     assert [6, 11] == trace.last_rows(AT, bounds, 99).tolist()
+
+
+@pytest.mark.parametrize("chunk", [1, 5, trace.CHUNK])  # rows of a deal in several chunks, or one
+def test_rows_of_many_days_are_the_last_rows_of_each(chunk, monkeypatch):
+    """Days in any order, also twice, without rows before the first and beyond the last row."""
+    monkeypatch.setattr(trace, "CHUNK", chunk)
+    bounds = trace.deal_bounds(DEAL, 2)
+    days = [9, 3, 30, 99, 3, -1, 4]
+    won = OUTCOMES[STAGE] == 1
+    found = trace.rows_on(DEAL, AT, days)
+    some = trace.rows_on(DEAL, AT, days, among=won)
+    for day, rows, among in zip(days, found, some, strict=True):
+        last = trace.last_rows(AT, bounds, day)
+        last = last[last >= 0]
+        assert last.tolist() == rows.tolist()
+        assert last[won[last]].tolist() == among.tolist()
+    assert [[]] == [rows.tolist() for rows in trace.rows_on(DEAL[:0], AT[:0], [3])]
 
 
 def test_pushes_count_later_promises_only():
