@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Pieces",
+    "clocks",
     "deal_bounds",
     "first_rows",
     "last_of_day",
@@ -109,11 +110,10 @@ def rows_on(
     code = np.min_scalar_type(len(asked))
     ranks = np.searchsorted(asked, np.arange(first, int(at.max(initial=first)) + 1)).astype(code)
     begins, ends = np.empty((2, len(at)), dtype=code)
-    chunks = [slice(begin, begin + CHUNK) for begin in range(0, len(at), CHUNK)]
-    for rows in chunks:
+    for rows in _ranges(len(at), CHUNK):
         ranks.take(np.subtract(at[rows], first, dtype=np.intp), out=begins[rows])
     ends[-1:] = len(asked)
-    for rows in chunks:
+    for rows in _ranges(len(at), CHUNK):
         after = slice(rows.start + 1, rows.stop + 1)
         last = deal[after] != deal[rows][: len(deal[after])]
         np.maximum(begins[after], last * code.type(len(asked)), out=ends[rows][: len(last)])
@@ -122,9 +122,14 @@ def rows_on(
     for day in place.tolist():
         found = [
             np.flatnonzero((begins[rows] <= day) & (ends[rows] > day)) + rows.start
-            for rows in chunks
+            for rows in _ranges(len(at), 4 * CHUNK)  # bytes, so more of them
         ]
         yield np.concatenate([np.empty(0, dtype=np.intp), *found])
+
+
+def _ranges(length: int, size: int) -> Iterator[slice]:
+    """Yield ranges of rows of some size."""
+    return (slice(begin, begin + size) for begin in range(0, length, size))
 
 
 def _carry(mask: BoolArray) -> IntArray:
@@ -211,6 +216,77 @@ def _changes(deal: IntArray, stage: IntArray) -> BoolArray:
     return change
 
 
+class _Cut(NamedTuple):
+    """The first fields of `Pieces`, and what the others need: (p,) each, `change` (r,)."""
+
+    change: BoolArray
+    deal: IntArray
+    stage: IntArray
+    start: DayArray
+    stop: DayArray
+    target: IntArray
+    entered: IntArray
+    age: IntArray
+    first: BoolArray  # piece of its deal
+    origin: IntArray  # where the visit began
+    came_from: IntArray
+    resumed: BoolArray
+
+
+def _cut(
+    deal: IntArray, at: DayArray, stage: IntArray, first_entered: DayArray, on_hold: BoolArray
+) -> _Cut:
+    """Cut the rows of some deals into pieces, and tell how long each visit has lasted."""
+    change = _changes(deal, stage)
+    at_change = np.flatnonzero(change)
+    d, s, start = deal[at_change], stage[at_change], at[at_change]
+    first, held, n = first_rows(d), on_hold[s], len(d)
+    origin = np.arange(n)
+    working = np.where(first, -1, origin - 1)  # the last piece before this one not on hold
+    if held.any():
+        working = _before(_carry(~held), _carry(first))
+    came_from = np.where(working >= 0, s[working], -1)
+    resumed = ~held & ~first & (came_from == s)
+    if held.any():
+        origin = np.where(held, origin, _carry(~held & ~resumed))
+
+    final = np.append(first[1:], True)[:n]
+    stop = np.where(final, NO_DAY, np.append(start[1:], NO_DAY)[:n])
+    target = np.where(final, -1, np.append(s[1:], -1)[:n])
+
+    entered, opens = start.astype(np.int64), np.flatnonzero(first)
+    entered[opens] = first_entered[d[opens]]
+    entered = entered[origin]
+    length = np.where(held & ~final, stop - start, 0)
+    rest = np.cumsum(length) - length
+    age = np.where(entered == NO_DAY, -1, start - entered - (rest - rest[origin]))
+    return _Cut(
+        *(change, d, s, start, stop, target),
+        *(entered, age, first, origin, came_from, resumed),
+    )
+
+
+def clocks(
+    deal: IntArray,
+    at: DayArray,
+    stage: IntArray,
+    *,
+    first_entered: DayArray,
+    on_hold: BoolArray,
+) -> IntArray:
+    """(r,), (r,), (r,), (n,), (s,) -> (r,): days in the stage less the day itself.
+
+    As long as a row holds, the deal has been in its stage for ``clock + day`` days by the end of a
+    day, days on hold left out; `NO_DAY` where the day of entry is unknown. See `pieces`.
+    """
+    found = np.empty(len(deal), dtype=np.int32)
+    for rows in _whole_deals(deal):
+        cut = _cut(deal[rows], at[rows], stage[rows], first_entered, on_hold)
+        clock = np.where(cut.age < 0, NO_DAY, cut.age - cut.start)
+        found[rows] = clock[np.cumsum(cut.change) - 1]
+    return found
+
+
 def _pieces(  # noqa: PLR0917 - as `pieces`
     deal: IntArray,
     at: DayArray,
@@ -221,58 +297,34 @@ def _pieces(  # noqa: PLR0917 - as `pieces`
     outcomes: IntArray,
 ) -> Pieces:
     """Cut the rows of some deals."""
-    change = _changes(deal, stage)
-    at_change = np.flatnonzero(change)
-    d, s, start = deal[at_change], stage[at_change], at[at_change]
-    first = first_rows(d)
-    begin = _carry(first)
-    n = len(d)
-
-    held = on_hold[s]
-    working = _before(_carry(~held), begin)  # the last piece before this one that was not on hold
-    came_from = np.where(working >= 0, s[working], -1)
-    resumed = ~held & ~first & (came_from == s)
-    visit_start = _carry(~held & ~resumed)
-    origin = np.where(held, np.arange(n), visit_start)
-
-    final = np.append(first[1:], True)[:n]
-    stop = np.where(final, NO_DAY, np.append(start[1:], NO_DAY)[:n])
-    target = np.where(final, -1, np.append(s[1:], -1)[:n])
-
-    entered, opens = start.astype(np.int64), np.flatnonzero(first)
-    entered[opens] = first_entered[d[opens]]
-    entered = entered[origin]
-    length = np.where(held & (stop != NO_DAY), stop.astype(np.int64) - start, 0)
-    rest = np.concatenate(([0], np.cumsum(length)))[:-1]
-    age = np.where(entered == NO_DAY, -1, start - entered - (rest - rest[origin]))
-
-    visit = _visit_numbers(d, s, ~resumed, len(on_hold))[origin]
-    previous = came_from[origin]
+    cut = _cut(deal, at, stage, first_entered, on_hold)
+    d, s, first = cut.deal, cut.stage, cut.first
+    visit = _visit_numbers(d, s, ~cut.resumed, len(on_hold))[cut.origin]
 
     height = int(ladder.max(initial=-1)) + 2
-    climbed = np.maximum.accumulate(d.astype(np.int64) * height + ladder[s] + 1)
-    furthest = climbed - d.astype(np.int64) * height - 1
+    floor = d.astype(np.int64) * height
+    furthest = np.maximum.accumulate(floor + ladder[s] + 1) - floor - 1
 
     outcome = outcomes[s]
     closed = (outcome == WON) | (outcome == LOST)
     was_closed = np.concatenate(([False], closed[:-1])) & ~first
     same = np.concatenate(([False], outcome[1:] == outcome[:-1])) & ~first
-    closed_on = np.where(outcome > 0, start[_carry(~same)], NO_DAY)
+    closed_on = np.where(outcome > 0, cut.start[_carry(~same)], NO_DAY)
     return Pieces(
         deal=d,
         stage=s,
-        start=start,
-        entered=entered.astype(np.int32),
-        age=age.astype(np.int32),
+        start=cut.start,
+        entered=cut.entered.astype(np.int32),
+        age=cut.age.astype(np.int32),
         visit=visit,
-        previous=previous.astype(np.int16),
+        previous=cut.came_from[cut.origin].astype(np.int16),
         furthest=furthest.astype(np.int16),
-        reopened=_counts_within(was_closed & (outcome == OPEN), begin),
+        reopened=_counts_within(was_closed & (outcome == OPEN), _carry(first)),
         closed_on=closed_on.astype(np.int32),
-        target=target.astype(np.int32),
-        stop=stop.astype(np.int32),
-        resumed=resumed,
-        of_row=(np.cumsum(change) - 1).astype(np.int64),
+        target=cut.target.astype(np.int32),
+        stop=cut.stop.astype(np.int32),
+        resumed=cut.resumed,
+        of_row=np.cumsum(cut.change) - 1,
     )
 
 

@@ -21,7 +21,6 @@ from funnel.tables._subset import part, subset
 from funnel.tables.currency import On, Rates, convert
 from funnel.tables.findings import Findings
 from funnel.tables.table import Table
-from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
     from funnel.kernels.trace import Pieces
@@ -235,9 +234,9 @@ class History(Table):
 
     @functools.cached_property
     def clocks(self) -> IntArray:
-        """Days in the stage less the day itself, while each row holds, (r,); `NO_DAY` unknown."""
-        pieces = self.pieces
-        return frozen(np.where(pieces.age < 0, NO_DAY, pieces.age - pieces.start)[pieces.of_row])
+        """Days in the stage less the day, while each row holds, (r,); see `kernels.trace`."""
+        rows, on_hold = (self.deal, self.at, self.stage), self.funnel.on_hold
+        return frozen(trace.clocks(*rows, first_entered=self.first_entered, on_hold=on_hold))
 
     @functools.cached_property
     def stays(self) -> Stays:
