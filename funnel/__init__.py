@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from funnel.opportunity import Opportunity
     from funnel.planning import InflowPlan, Plan, Scenario, plan_inflow, track
     from funnel.planning.api import plan
+    from funnel.snapshots import open_pipeline
     from funnel.stages import ForecastCategory, Funnel, Outcome, Stage
     from funnel.tables import History, Pipeline, outcomes, spells
     from funnel.threads import set_threads
@@ -86,6 +87,7 @@ __all__ = [
     "io",
     "metrics",
     "models",
+    "open_pipeline",
     "outcomes",
     "plan",
     "plan_inflow",
@@ -127,6 +129,7 @@ _HOME = {
     "cutoffs_every": "backtesting",
     "diagnose": "diagnosis",
     "forecast": "forecasting",
+    "open_pipeline": "snapshots",
     "outcomes": "tables",
     "plan": "planning",
     "plan_inflow": "planning",

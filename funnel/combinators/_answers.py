@@ -14,11 +14,11 @@ from funnel.calendars import Horizon, to_dates
 from funnel.combinators._kept import Kept
 from funnel.errors import FunnelWarning, InsufficientDataError
 from funnel.forecasting import DealForecaster
-from funnel.forecasting._stacks import stacked
 from funnel.forecasting.amounts import closing_until
 from funnel.kernels import keys
 from funnel.kernels.arrays import frozen
 from funnel.models.base import fits_together
+from funnel.snapshots import stacked
 from funnel.stages import Outcome
 from funnel.summary import summarize_until
 from funnel.tables import History

@@ -10,7 +10,7 @@ import numpy as np
 
 from funnel.calendars import to_date
 from funnel.errors import ValidationError
-from funnel.forecasting._stacks import stacked
+from funnel.snapshots import stacked
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:

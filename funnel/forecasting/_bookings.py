@@ -9,7 +9,7 @@ import numpy as np
 
 from funnel.calendars import to_date
 from funnel.errors import InsufficientDataError, ValidationError
-from funnel.forecasting._stacks import stacked
+from funnel.snapshots import stacked
 from funnel.stages import Outcome
 
 if TYPE_CHECKING:

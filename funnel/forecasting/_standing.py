@@ -6,14 +6,12 @@ import functools
 import warnings
 from typing import TYPE_CHECKING
 
-import attrs
 import numpy as np
 
 from funnel.errors import FunnelWarning
-from funnel.forecasting._stacks import stacked
 from funnel.forecasting.base import ForHorizon, HasStageModel
+from funnel.snapshots import snapshot_where
 from funnel.stages import Outcome
-from funnel.summary import summarize
 from funnel.tables import History
 from funnel.typing import NO_DAY
 
@@ -31,25 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["bound", "standing"]
 
 CHUNK = 65_536  # lost deals asked of a model at once
-
-
-@attrs.frozen(eq=False)
-class _Deals:
-    """Deals of some chunks."""
-
-    tables: tuple[Pipeline, ...]
-
-    def merge(self, other: _Deals, /) -> _Deals:
-        """Put the deals of other chunks beside these."""
-        return _Deals(self.tables + other.tables)
-
-    def table(self) -> Pipeline:
-        """Return all deals in one table, sorted by id, as a snapshot has them."""
-        tables = list(self.tables)
-        while len(tables) > 1:  # by halves: rows are copied log n times
-            pairs = zip(tables[::2], tables[1::2], strict=False)
-            tables = [stacked(*pair) for pair in pairs] + tables[len(tables) & ~1 :]
-        return tables[0].select(np.argsort(tables[0].ids, kind="stable"))
 
 
 def bound(fitted: FittedForecaster, horizon: Horizon, as_of: int) -> FittedForecaster:
@@ -92,28 +71,23 @@ def standing(
     if isinstance(source, History):
         return source.snapshot(when)
     models = tuple(one for one in fitted if isinstance(one, HasStageModel))
-    of_chunk = functools.partial(_of_chunk, when=when, horizon=horizon, fitted=models, by=tuple(by))
-    return summarize(source, of_chunk, executor=executor).table()
+    keep = functools.partial(_may_be_booked, horizon=horizon, fitted=models, by=tuple(by))
+    return snapshot_where(source, keep, when, executor=executor)
 
 
-def _of_chunk(
-    history: History,
-    *,
-    when: np.datetime64 | None,
-    horizon: Horizon,
-    fitted: tuple[HasStageModel, ...],
-    by: tuple[str, ...],
-) -> _Deals:
-    """Return the deals of a chunk."""
-    pipeline, last = history.snapshot(when), int(horizon.edges[-1]) - 1
+def _may_be_booked(
+    pipeline: Pipeline, *, horizon: Horizon, fitted: tuple[HasStageModel, ...], by: tuple[str, ...]
+) -> BoolArray:
+    """(n,): the deals of a chunk that are returned."""
+    last = int(horizon.edges[-1]) - 1
     won = pipeline.outcome == Outcome.WON
     in_time = (horizon.period_of(pipeline.closed_on) >= 0) | (pipeline.closed_on == NO_DAY)
-    keep = (pipeline.outcome == Outcome.OPEN) | (won & in_time)
+    keep: BoolArray = (pipeline.outcome == Outcome.OPEN) | (won & in_time)
     for one in fitted if last > pipeline.as_of else ():
         keep |= _may_come_back(one.stage_model(last, pipeline.as_of), pipeline, last)
     if by:
         keep[np.unique(pipeline.groups(by)[1], return_index=True)[1]] = True
-    return _Deals((pipeline.select(keep),))
+    return keep
 
 
 def _may_come_back(model: FittedModel, pipeline: Pipeline, last: int) -> BoolArray:

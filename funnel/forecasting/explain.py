@@ -11,11 +11,11 @@ import numpy as np
 from funnel._display import money, percent
 from funnel.calendars import Horizon, to_date, to_day
 from funnel.errors import ValidationError, did_you_mean
-from funnel.forecasting._stacks import stacked
 from funnel.forecasting.base import HasStageModel
 from funnel.kernels.labels import texts
 from funnel.models import FittedModel
 from funnel.results import ResultTable
+from funnel.snapshots import stacked
 from funnel.stages import Outcome
 from funnel.typing import NO_DAY
 
