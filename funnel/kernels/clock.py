@@ -15,12 +15,28 @@ from funnel.kernels import ridge
 if TYPE_CHECKING:
     from funnel.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["ENDING", "estimate", "expected_by_day", "passed"]
+__all__ = [
+    "ENDING",
+    "PHASES",
+    "estimate",
+    "expected_by_day",
+    "halves",
+    "passed",
+    "phases",
+    "turned",
+]
 
 ENDING = 5
 """The last days of a month whose pace is their own."""
 
 SHARE = ENDING * 12 / 365.2425  # of all days
+
+PHASES = 6
+"""Of a quarter: the halves of its months."""
+
+HALF = 15  # days of the first half of a month
+TINY = 1e-12  # curves end so far below 1
+ROUND = 2  # quarters that must have been seen before phases are told from chance
 
 
 def _weekday(days: IntArray) -> IntArray:
@@ -83,3 +99,59 @@ def passed(weekdays: FloatArray, month_end: FloatArray, since: int, days: IntArr
     every = np.arange(since + 1, int(days.max(initial=since)) + 1)
     pace = weekdays[_weekday(every)] * month_end[_ends_month(every).astype(np.int64)]
     return np.concatenate(([0.0], np.cumsum(pace)))[days - since]
+
+
+def halves(days: IntArray) -> IntArray:
+    """(n,) -> (n,): halves of months since January 1970; the phase is the rest by `PHASES`."""
+    dates = days.astype("datetime64[D]")
+    months = dates.astype("datetime64[M]")
+    within = (dates - months.astype("datetime64[D]")).astype(np.int64)
+    return np.asarray(2 * months.astype(np.int64) + (within >= HALF))
+
+
+def phases(first: int, expected: FloatArray, events: FloatArray) -> FloatArray:
+    """(), (d,), (d,) -> (6,): multipliers by phase of the quarter, with mean 1.
+
+    From events seen and expected on each day from `first` on. Besides its phase, each quarter and
+    each half of a month has an effect of its own: what differs from quarter to quarter is no
+    pattern, and the phases are shrunk by it, with variances from the data; see `ridge`.
+    """
+    begin = int(np.argmax(events > 0.0))  # before, nothing of the kind was recorded
+    expected, events = expected[begin:], events[begin:]
+    each = halves(first + begin + np.arange(len(expected)))
+    number = np.arange(each[0], each[-1] + 1)
+    if len(number) < ROUND * PHASES:
+        return np.ones(PHASES)
+    due, seen = (np.bincount(each - each[0], of).astype(np.float64) for of in (expected, events))
+    quarter = number // PHASES
+    design = np.concatenate(
+        (
+            number[:, None] % PHASES == np.arange(PHASES),
+            quarter[:, None] == np.unique(quarter),
+            number[:, None] == number,
+        ),
+        axis=1,
+    )
+    term = np.repeat(np.arange(3), (PHASES, quarter[-1] - quarter[0] + 1, len(number)))
+    effects = ridge.rate_effects(
+        design.astype(np.float64),
+        np.zeros(len(number), dtype=np.int64),
+        due,
+        seen,
+        term=term,
+        own=np.empty(0, dtype=np.int64),
+        groups=1,
+        penalty=None,
+    ).by_group[0, :PHASES]
+    found = np.exp(np.clip(effects, -ridge.LIMIT, ridge.LIMIT))
+    return np.asarray(found / found.mean())
+
+
+def turned(factor: FloatArray, curve: FloatArray, half: IntArray) -> FloatArray:
+    """(6,), (n, k), (k,) -> (n, k): curves whose steps are multiplied by phase.
+
+    Step j leads to column j, in the half of a month `half`; the subdistribution hazard of a curve F
+    is ``-d log(1 - F)`` (Fine and Gray 1999, doi:10.1080/01621459.1999.10474144).
+    """
+    hazard = np.diff(-np.log1p(-np.minimum(curve, 1.0 - TINY)), axis=1, prepend=0.0)
+    return np.asarray(-np.expm1(-np.cumsum(hazard * factor[half % PHASES], axis=1)))

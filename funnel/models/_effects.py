@@ -15,7 +15,7 @@ from funnel.models._sojourns import Layout
 if TYPE_CHECKING:
     from funnel.models._spells import Spells
     from funnel.models.semi_markov import FittedSemiMarkov
-    from funnel.typing import FloatArray, IntArray
+    from funnel.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["Estimate", "effects", "pace"]
 
@@ -40,18 +40,17 @@ class Estimate(NamedTuple):
     baseline: FloatArray
 
 
-def _moves(spells: Spells, layout: Layout, hazards: FloatArray, kind: int) -> _Moves:
-    """Count the moves of a kind that are expected and seen in each spell."""
+def _moves(spells: Spells, hazards: FloatArray, wanted: BoolArray) -> _Moves:
+    """Count the moves of a kind, (s, t), that are expected and seen in each spell."""
     _, state, birth, begin, end, target = spells.rows.T
-    kind_of = kinds(layout)
-    chosen = (kind_of == kind)[:, :, None]
+    chosen = wanted[:, :, None]
     full, used = scored.intensities(hazards)
     rate, at_exit = (full * chosen).sum(axis=1), (used * chosen).sum(axis=1)
     spent = np.concatenate((np.zeros((len(rate), 1)), np.cumsum(rate, axis=1)), axis=1)
     moved = target >= 0
     unused = np.where(moved, (rate - at_exit)[state, end - birth], 0.0)
     expected = spent[state, end - birth + 1] - spent[state, begin - birth] - unused
-    seen = moved & (kind_of[state, target] == kind)
+    seen = moved & wanted[state, target]
     return _Moves(rate, unused, np.maximum(expected, 0.0), seen.astype(np.float64))
 
 
@@ -85,7 +84,7 @@ def effects(
     for _ in range(TURNS):
         divisor = np.ones(marginal.shape)
         for kind in (WIN, LOSS):
-            moves = _moves(spells, layout, hazards, kind)
+            moves = _moves(spells, hazards, kinds(layout) == kind)
             known[kind] = ridge.rate_effects(
                 columns,
                 phase,
@@ -164,15 +163,32 @@ def _at_risk(
 
 def pace(
     spells: Spells, base: FittedSemiMarkov, penalty: float | None
-) -> tuple[FloatArray, FloatArray]:
-    """Estimate the pace of the calendar from the moves towards winning: (7,), (2,)."""
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Estimate the pace of the calendar, (7,), (2,), from the moves towards winning.
+
+    And by what wins are multiplied in each phase of the quarter, (6,), from wins on that clock.
+    """
+    layout = Layout(base.funnel)
+    first, due, seen = _by_day(spells, base, kinds(layout) == WIN)
+    weekdays, month_end = clock.estimate(first, due, seen, penalty)
+    wins = np.broadcast_to(np.arange(layout.targets) == layout.won, kinds(layout).shape)
+    first, due, seen = _by_day(spells, base, wins)
+    days = np.arange(first, first + len(due))
+    due = due * np.diff(clock.passed(weekdays, month_end, first - 1, days), prepend=0.0)
+    return weekdays, month_end, clock.phases(first, due, seen)
+
+
+def _by_day(
+    spells: Spells, base: FittedSemiMarkov, wanted: BoolArray
+) -> tuple[int, FloatArray, FloatArray]:
+    """Return the first day, and the moves of a kind, (s, t), due and seen on each from it on."""
     _, state, birth, begin, end, _ = spells.rows.T
     first = int(begin.min(initial=base.trained_until))
     days = base.trained_until - first + 1
-    moves = _moves(spells, Layout(base.funnel), base.hazards, WIN)
+    moves = _moves(spells, base.hazards, wanted)
     due = clock.expected_by_day(
         moves.rate, state, begin - birth, begin - first, end - first, days=days
     )
     due -= np.bincount(end - first, moves.unused, minlength=days)
     seen = np.bincount(end - first, moves.seen, minlength=days).astype(np.float64)
-    return clock.estimate(first, np.maximum(due, 0.0), seen, penalty)
+    return first, np.maximum(due, 0.0), seen

@@ -124,29 +124,6 @@ def test_effects_solve_the_penalised_equations():
         )
 
 
-def test_expected_by_day_adds_rates_of_spells_at_risk():
-    """Against a plain loop over spells and days."""
-    rng = np.random.default_rng(3)
-    rate = rng.random((2, 30))
-    state, age, begin = rng.integers(0, 2, 20), rng.integers(0, 5, 20), rng.integers(0, 10, 20)
-    end = begin + rng.integers(0, 12, 20)
-    wanted = np.zeros(30)
-    for s, a, b, e in zip(state, age, begin, end, strict=True):
-        for day in range(b, e + 1):
-            wanted[day] += rate[s, a + day - b]
-    found = clock.expected_by_day(rate, state, age, begin, end, days=30)
-    np.testing.assert_allclose(found, wanted, atol=1e-12)
-
-
-def test_the_clock_adds_paces_of_days():
-    """From Friday 26 January 2024: weekend of 0.5 each, then 29 to 31 are last days at 2."""
-    weekdays = np.array([1.2, 1.2, 1.2, 1.2, 1.2, 0.5, 0.5])
-    friday = (START + 25).astype(int)
-    days = friday + np.array([0, 1, 2, 3, 6])
-    found = clock.passed(weekdays, np.array([1.0, 2.0]), int(friday), days)
-    assert pytest.approx([0.0, 1.0, 2.0, 4.4, 10.4]) == found.tolist()
-
-
 # --- the way back to semi-Markov -----------------------------------------------------------------
 
 
@@ -280,6 +257,45 @@ def test_the_clock_slows_at_weekends():
     table = attrs.evolve(fresh(), as_of=int(friday.astype(int)))
     days = fitted.win_curve(table, friday + np.array([1, 2, 3]))[0]
     assert days[1] < 0.5 * (days[2] - days[1])
+
+
+def test_wins_follow_the_quarter_and_losses_do_not_matter():
+    """Wins come at 0.06 a day in the last half of a quarter, at 0.02 else: from there 3 times.
+
+    Over ten days that begin with it, ``1 - exp(-0.6)`` would be won without losses of 0.01 a day.
+    """
+    rng = np.random.default_rng(6)
+    n = 4000
+    days = np.arange(START.astype(int), START.astype(int) + 730)
+    last = clock.halves(days) % clock.PHASES == clock.PHASES - 1
+    opened = rng.integers(0, 700, n)
+    spent = np.cumsum(np.where(last, 0.06, 0.02))
+    won = np.searchsorted(spent, spent[opened] + rng.exponential(size=n))
+    lost = opened + rng.geometric(0.01, n)
+    ended = np.minimum(won, lost)
+    seen = ended < 730
+    ids = np.array([f"D{i:05}" for i in range(n)])
+    ends = np.where(won <= lost, "Won", "Lost")
+    history = fn.History.from_columns(
+        funnel=ONE,
+        id=np.concatenate((ids, ids[seen])),
+        stage=np.concatenate((np.full(n, "Qualify"), ends[seen])),
+        at=START + np.concatenate((opened, ended[seen])),
+    )
+    fitted = HazardRegression().fit(history)
+    others = fitted.phases[:-1]
+    assert pytest.approx(6.0) == fitted.phases.sum()
+    assert pytest.approx(3.0, rel=0.15) == fitted.phases[-1] / others.mean()
+    assert (np.abs(others / others.mean() - 1.0) < 0.15).all()
+    begin = np.datetime64("2026-03-15")
+    table = attrs.evolve(fresh(), as_of=int(begin.astype(int)))
+    ten, twenty = fitted.win_curve(table, begin + np.array([10, 20]))[0]
+    fast, slow = (rate / (rate + 0.01) * -np.expm1(-10 * (rate + 0.01)) for rate in (0.06, 0.02))
+    assert pytest.approx(fast, abs=0.03) == ten
+    assert ten < twenty
+    start = np.datetime64("2026-04-01")
+    table = attrs.evolve(fresh(), as_of=int(start.astype(int)))
+    assert pytest.approx(slow, abs=0.03) == fitted.win_curve(table, start + np.array([10]))[0, 0]
 
 
 # --- no leaks ------------------------------------------------------------------------------------
