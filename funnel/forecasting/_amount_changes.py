@@ -12,8 +12,8 @@ import attrs
 import numpy as np
 
 from funnel.errors import ValidationError
+from funnel.kernels.cells import places
 from funnel.kernels.labels import texts
-from funnel.models._cells import distinct
 from funnel.results import ResultTable
 from funnel.stages import Outcome
 
@@ -278,7 +278,7 @@ def _cells(
 ) -> Cells:
     """Add up the numbers of rows by cell, each deal's in a cell being its mean over the days."""
     code, keys = _keys(history, rows, by)
-    pair, where = distinct(history.deal[rows].astype(np.int64) * len(keys) + code)
+    pair, where = _distinct(history.deal[rows].astype(np.int64) * len(keys) + code)
     deal, cell = np.divmod(pair, max(len(keys), 1))
     days = np.diff(history.at, append=0)[rows].astype(np.float64)
     whole = np.bincount(where, days, minlength=len(pair))
@@ -296,6 +296,11 @@ def _cells(
     return Cells(keys, np.stack(sums, axis=1), len(times), capped)
 
 
+def _distinct(cell: IntArray) -> tuple[IntArray, IntArray]:
+    """(m,) -> (c,), (m,): the different cells, and the place of each among them."""
+    return places(lambda rows: cell[rows], len(cell))
+
+
 def _keys(
     history: History, rows: IntArray, by: tuple[str, ...]
 ) -> tuple[IntArray, tuple[Key, ...]]:
@@ -306,7 +311,7 @@ def _keys(
         labels.append((*history.schema.column(name).categories, ""))
         # The code -1, unknown, is that of the last label.
         code = code * len(labels[-1]) + history.columns[name][rows] % len(labels[-1])
-    found, codes = distinct(code)
+    found, codes = _distinct(code)
     places = np.stack(np.unravel_index(found, [len(label) for label in labels]), axis=1)
     names = [
         tuple(label[place] for label, place in zip(labels, row, strict=True))

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from funnel.forecasting import _moments
+from funnel.forecasting._by_group import by_group
 from funnel.forecasting._lots import Lots, joined
 from funnel.forecasting._rows import ForecastDeals
 from funnel.kernels.cells import COUNT
@@ -138,7 +139,7 @@ def expected_by_group(book: Book, groups: int, unknown: Amounts) -> FloatArray:
     """Return the expected money by group and period, (g, k)."""
     if isinstance(book, ForecastDeals) or book.only_group is not None or not book.source.apart:
         return _moments.expected_by_group(book.money, groups, unknown)
-    some = book.source.by_group(unknown.mean, book.only_part)
+    some = by_group(book.source, unknown.mean, book.only_part)
     for first, last in book.spans:
         some = some[:, first : last + 1].sum(axis=1, keepdims=True)
     if book.more is None:

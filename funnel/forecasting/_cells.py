@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 import numpy as np
 
-from funnel.forecasting._chances import chances, rows_of
+from funnel.forecasting._chances import book, chances, rows_of
 from funnel.forecasting._lots import Lots, joined
 from funnel.forecasting._parts import BOOKED, OPEN, REOPENED
 from funnel.kernels import compound
-from funnel.kernels.cells import COUNT, UNKNOWN
-from funnel.models._cells import gathered
+from funnel.kernels.cells import COUNT, UNKNOWN, gather
+from funnel.models._cells import places
 from funnel.models.base import HasCells
 from funnel.stages import Outcome
-from funnel.tables.groups import raw_groups, rows_of_group, used_groups
+from funnel.tables.groups import numbers_of_groups, rows_of_group
 from funnel.tables.sums import (
     blocks,
     cell_sums,
     common_unit_of,
+    extremes,
     kept,
     largest_deals,
     sampled_deals,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Any, IntArray, DateArray], FloatArray]
 
-__all__ = ["Source"]
+__all__ = ["Block", "Source"]
 
 MOST = 1 << 18
 """Most cells times groups by which deals are added up together."""
@@ -50,7 +51,7 @@ SAMPLE = 4_096
 """Deals that mostly suffice to show that amounts have no common unit that matters."""
 
 
-class _Block(NamedTuple):
+class Block(NamedTuple):
     """Deals that are in cells of one kind.
 
     Attributes
@@ -120,16 +121,13 @@ class Source:
                     amount += float(np.nansum(deals.amount[won]))
             return number, amount
 
+        if extremes(self.pipeline, "stage", self.pipeline.stage)[1] < self.pipeline.funnel.won_code:
+            return 0, 0.0
         return kept(self.pipeline, "undated", count)  # type: ignore[no-any-return]
 
     def currency(self) -> str:
         """Return the one currency of all known amounts in the forecast."""
-        codes = self.pipeline.columns["currency"]
-        first, last = kept(
-            self.pipeline,
-            "currencies",
-            lambda: (int(codes.min()), int(codes.max())) if len(codes) else (-1, -1),
-        )
+        first, last = extremes(self.pipeline, "currency", self.pipeline.columns["currency"])
         if first < last:  # those left out may be of another one
             return self.pipeline.select(self._counted[0]).currency
         known = self.money.power(1).any() or bool(
@@ -158,7 +156,7 @@ class Source:
         stage = own.cell_stages(cell, self.pipeline)
         is_open = self.pipeline.funnel.outcomes[stage] == Outcome.OPEN
         cell, stage = cell[is_open], stage[is_open]
-        worth = known[is_open] * self._closing()[0][stage]
+        worth = known[is_open] * self.closing()[0][stage]
         if nameless.any():
             worth = worth + nameless[is_open] * typical
 
@@ -192,9 +190,14 @@ class Source:
 
     def _chances(self, deals: Pipeline) -> tuple[IntArray, FloatArray, IntArray]:
         """Return rows, chances and parts of the deals that are in the forecast."""
-        own = self.cells  # whose warnings have been given
-        curve = self.model.win_curve if own is None else functools.partial(gathered, own)
-        chance, part = chances(curve, deals, self.horizon)
+        if self.cells is None:
+            chance, part = chances(self.model.win_curve, deals, self.horizon)
+        else:
+            found, place = places(self.cells, deals)
+            by_cell, parts, _ = self._open_states(self.cells, found)
+            chance = gather(np.append(by_cell, np.zeros((1, by_cell.shape[1])), axis=0), place)
+            part = np.append(parts, -1)[place]
+            book(deals, self.horizon, chance, part)
         counted = np.flatnonzero(part >= 0)
         return counted, chance[counted], part[counted]
 
@@ -239,18 +242,18 @@ class Source:
         deals = largest_deals(self.pipeline)
         if count >= len(self.pipeline):
             return 0.0
-        mean, ratio = self._closing()
+        mean, ratio = self.closing()
         return float(deals.amount[min(count, len(deals)) - 1] * (mean * (1.0 + ratio)).max())
 
     def unit(self, beside: FloatArray) -> float:
         """Return the unit of the amounts at closing, times these factors."""
         unit = common_unit_of(self.pipeline)
-        factor = np.unique(self._closing()[0])
+        factor = np.unique(self.closing()[0])
         return compound.common_unit(unit * np.multiply.outer(factor, beside).ravel())
 
     def _some(self, deals: Pipeline) -> ForecastDeals:
         """Return some deals, one by one."""
-        group = self._numbers(raw_groups(deals, self.by)[0])
+        group = self.numbers[numbers_of_groups(self.pipeline, self.by)(deals)]
         return self._rows(deals, group, *self._chances(deals))
 
     # -- by cell ---------------------------------------------------------------------------------
@@ -261,25 +264,32 @@ class Source:
         own = self.cells
         if own is None or not self.by:
             return False
-        size = raw_groups(view(self.pipeline, slice(0, 0)), self.by)[1]
-        return size * len(cell_sums(self.pipeline, own.numbering, own.cells, 1)) > MOST
+        return len(self.numbers) * len(cell_sums(self.pipeline, own.numbering, own.cells, 1)) > MOST
 
     def _lots(self, orders: tuple[int, ...]) -> Lots:
         """Return the lots that any of these sums knows of."""
         if self.cells is None:
             return self.table().lots
-        return joined([self._of_block(block, orders) for block in self._blocks(self.cells)])
+        return joined([self._of_block(block, orders) for block in self.blocks()])
 
-    def _blocks(self, own: HasCells) -> tuple[_Block, ...]:
-        """Return the deals whose chance the model knows, and those that are won."""
-
-        def states(cells: IntArray) -> tuple[FloatArray, IntArray, IntArray]:
-            return self._open_states(own, cells)
-
-        open_ = _Block(own.numbering, own.cells, states)
+    def blocks(self) -> tuple[Block, ...]:
+        """Return the deals whose chance the model knows, and those that are won, by cell."""
+        own = self.cells
+        if own is None:
+            return ()
+        open_ = Block(own.numbering, own.cells, functools.partial(self._open_states, own))
         if int(self.horizon.edges[0]) > self.pipeline.as_of:
             return (open_,)
-        return open_, _Block("days since won", _days_since_won, self._won_states)
+        return open_, Block("days since won", _days_since_won, self._won_states)
+
+    def filled(self, block: Block) -> IntArray:
+        """Return the cells of a block in which there is money, or a deal of unknown amount."""
+        return _filled(
+            [
+                cell_sums(self.pipeline, block.numbering, block.cells, order)
+                for order in (1, UNKNOWN)
+            ]
+        )
 
     def _open_states(self, own: HasCells, cells: IntArray) -> tuple[FloatArray, IntArray, IntArray]:
         """Return chances, parts and stages of cells of the model."""
@@ -303,12 +313,13 @@ class Source:
         won = np.full(len(cells), self.pipeline.funnel.won_code)
         return chance, np.where(period >= 0, BOOKED, -1), won
 
-    def _of_block(self, block: _Block, orders: tuple[int, ...]) -> Lots:
+    def _of_block(self, block: Block, orders: tuple[int, ...]) -> Lots:
         """Return the lots of one kind of cells that any of these sums knows of."""
         numbering, cells, size = block.numbering, block.cells, 1
-        if self.by and not self.apart:
-            numbering, cells = (numbering, self.by), self._with_groups(block.cells)
-            size = raw_groups(view(self.pipeline, slice(0, 0)), self.by)[1]
+        told = bool(self.by) and not self.apart
+        if told:
+            numbering, size = (numbering, self.by), max(len(self.numbers), 1)
+            cells = _with_groups(block.cells, numbers_of_groups(self.pipeline, self.by), size)
         keys = _filled([cell_sums(self.pipeline, numbering, cells, order) for order in orders])
         cell = keys // size
         first = np.diff(cell, prepend=-1) > 0
@@ -316,7 +327,7 @@ class Source:
         chance, part, stage = (column[place] for column in block.states(found))
         there = np.flatnonzero(part >= 0)
         chance, part, stage, keys = chance[there], part[there], stage[there], keys[there]
-        mean, ratio = (column[stage] for column in self._closing())
+        mean, ratio = (column[stage] for column in self.closing())
         booked = part == BOOKED
         mean, ratio = np.where(booked, 1.0, mean), np.where(booked, 0.0, ratio)
 
@@ -325,52 +336,11 @@ class Source:
             some = _at(cell_sums(self.pipeline, numbering, cells, order), keys)
             return some if order in {COUNT, UNKNOWN} else some * mean**order
 
-        group = self._numbers(keys % size) if size > 1 else np.zeros(len(keys), dtype=np.int32)
+        group = self.numbers[keys % size] if told else np.zeros(len(keys), dtype=np.int64)
         response = np.where(booked, 0.0, 1.0 - np.minimum(chance.sum(axis=1), 1.0))
         return Lots(chance, part.astype(np.int8), group, response, ratio, power)
 
-    def by_group(self, worth: float, part: int | None) -> FloatArray:
-        """Return the expected money by group and period, (g, k), of one part or of all.
-
-        Deals of unknown amount are worth `worth`. However many groups there are, a table of sums
-        by cell and group is multiplied by the chances of the cells.
-        """
-        used = used_groups(self.pipeline, self.by)[1]
-        size = raw_groups(view(self.pipeline, slice(0, 0)), self.by)[1]
-        total = np.zeros((size, len(self.horizon)))
-        for block in self._blocks(self.cells) if self.cells is not None else ():
-            numbering, cells = (block.numbering, self.by), self._with_groups(block.cells)
-            sums = [cell_sums(self.pipeline, numbering, cells, order) for order in (1, UNKNOWN)]
-            rows = -(-max(map(len, sums)) // size)
-            tables = [
-                np.append(one, np.zeros(rows * size - len(one))).reshape(rows, size) for one in sums
-            ]
-            there = np.flatnonzero(tables[0].any(axis=1) | tables[1].any(axis=1))
-            chance, parts, stage = block.states(there)
-            meant = (parts >= 0 if part is None else parts == part).astype(np.float64)
-            mean = np.where(parts == BOOKED, 1.0, self._closing()[0][stage])
-            for table, value in zip(tables, (meant * mean, meant * worth), strict=True):
-                if table.any():  # of deals of unknown amount there need be no worth
-                    total += table[there].T @ (chance * value[:, None])
-        found = np.zeros((int(self.numbers.max(initial=-1)) + 1, len(self.horizon)))
-        found[self.numbers] = total[used]
-        return found
-
-    def _with_groups(self, cells: Callable[[Pipeline], IntArray]) -> Callable[[Pipeline], IntArray]:
-        """Return what gives cells that tell groups apart."""
-
-        def both(deals: Pipeline) -> IntArray:
-            group, size = raw_groups(deals, self.by)
-            return np.asarray(np.maximum(cells(deals).astype(np.int64) * size + group, -1))
-
-        return both
-
-    def _numbers(self, raw: IntArray) -> IntArray:
-        """Return the number of combinations of values among the groups of the forecast."""
-        used = used_groups(self.pipeline, self.by)[1]
-        return np.asarray(self.numbers[np.searchsorted(used, raw)], dtype=np.int32)
-
-    def _closing(self) -> tuple[FloatArray, FloatArray]:
+    def closing(self) -> tuple[FloatArray, FloatArray]:
         """(states,), (states,): factor of the amounts at closing, and their relative deviation."""
         if self.amounts is None:
             states = len(self.pipeline.funnel.ids)
@@ -378,6 +348,18 @@ class Source:
         change, sd = self.amounts.change.by_stage(self.pipeline.funnel)
         mean = 1.0 + change
         return mean, np.divide(sd, mean, out=np.zeros(len(mean)), where=mean > 0.0)
+
+
+def _with_groups(
+    cells: Callable[[Pipeline], IntArray], numbers: Callable[[Pipeline], IntArray], size: int
+) -> Callable[[Pipeline], IntArray]:
+    """Return what gives cells that tell groups apart."""
+
+    def both(deals: Pipeline) -> IntArray:
+        found = cells(deals).astype(np.int64) * size + numbers(deals)
+        return np.asarray(np.maximum(found, -1))
+
+    return both
 
 
 def _days_since_won(deals: Pipeline) -> IntArray:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Curve = Callable[[Pipeline, DateArray], FloatArray]
 
-__all__ = ["chances", "joined", "new_chances", "rows_of"]
+__all__ = ["book", "chances", "joined", "new_chances", "rows_of"]
 
 CHUNK = 65_536  # deals asked of the model at once
 
@@ -35,10 +35,7 @@ def chances(curve: Curve, pipeline: Pipeline, horizon: Horizon) -> tuple[FloatAr
     """
     chance = np.zeros((len(pipeline), len(horizon)))
     part = np.full(len(pipeline), -1, dtype=np.int8)
-    period = horizon.period_of(pipeline.closed_on)
-    booked = np.flatnonzero((pipeline.outcome == Outcome.WON) & (period >= 0))
-    chance[booked, period[booked]] = 1.0
-    part[booked] = BOOKED
+    book(pipeline, horizon, chance, part)
     days = horizon.edges.astype(np.int64) - 1
     ahead = days > pipeline.as_of
     dates = days[ahead].astype("datetime64[D]")
@@ -52,6 +49,15 @@ def chances(curve: Curve, pipeline: Pipeline, horizon: Horizon) -> tuple[FloatAr
     part[rows] = np.where(pipeline.outcome[rows] == Outcome.OPEN, OPEN, REOPENED)
     part[(part == REOPENED) & ~chance.any(axis=1)] = -1
     return chance, part
+
+
+def book(pipeline: Pipeline, horizon: Horizon, chance: FloatArray, part: IntArray) -> None:
+    """Make won deals certain in the period of their closing day: (n, k), (n,) are written to."""
+    won = np.flatnonzero(pipeline.stage == pipeline.funnel.won_code)
+    period = horizon.period_of(pipeline.closed_on[won])
+    booked = won[period >= 0]
+    chance[booked, period[period >= 0]] = 1.0
+    part[booked] = BOOKED
 
 
 def new_chances(

@@ -329,7 +329,7 @@ class FittedDealForecaster:
         self, pipeline: Pipeline, horizon: Horizon, by: tuple[str, ...]
     ) -> tuple[tuple[tuple[str, ...], ...], Source, Book]:
         """Return the groups, the deals that exist, and these together with new ones."""
-        keys = used_groups(pipeline, by)[0]
+        keys = used_groups(pipeline, by)
         numbers: IntArray = np.arange(len(keys))
         end = int(horizon.edges[-1])
         cohorts = () if self.arrivals is None else self.arrivals.cohorts(pipeline.as_of, end)

@@ -1,4 +1,4 @@
-"""Sums by cell, in one pass: all there is to know of deals that no answer can tell apart."""
+"""Rows that no answer can tell apart are a cell: sums by cell, and answers from cells to rows."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
     Cells = Callable[[slice], IntArray]
 
-__all__ = ["COUNT", "UNKNOWN", "power_sums"]
+__all__ = ["COUNT", "UNKNOWN", "gather", "place_among", "places", "power_sums", "used"]
 
 CHUNK = 65_536
 """Rows worked on at once: all temporary arrays of a chunk stay in the cache."""
 
 SPARSE = 4 * CHUNK
-"""Cells beyond which the rows of a chunk go to their sums one by one."""
+"""Cells beyond which the rows of a chunk are not added up among themselves first."""
+
+DENSE = 1 << 22
+"""Most cells of which a table says which there are; beyond it they are sorted."""
 
 COUNT, UNKNOWN = 0, -1
 """Orders that stand for the number of rows, and for that of rows whose amount is unknown."""
@@ -77,45 +80,74 @@ def _power_sums(
         rows = slice(begin, min(begin + CHUNK, end))
         cell, amount = cells(rows), amounts[rows]
         key = place[: len(amount)]
-        np.add(cell, 1, out=key)
-        top = int(key.max()) + 1
-        if top > total.shape[1]:
-            more = np.zeros((len(orders), max(top, 2 * total.shape[1])))
+        np.copyto(key, cell)
+        first = int(cell.min() >= 0)
+        if not first:
+            key += 1
+        size = int(cell.max()) + 2
+        if size > total.shape[1]:
+            more = np.zeros((len(orders), max(size, 2 * total.shape[1])))
             more[:, : total.shape[1]] = total
             total = more
+        # Not known is rare: whether it is there shows in the sum.
+        missing = np.isnan(amount) if np.isnan(amount.sum()) else None
+        known = amount if missing is None else np.where(missing, 0.0, amount)
         for row, order in enumerate(orders):
-            if top > SPARSE:
-                np.add.at(total[row], key, _weight(amount, order))
-            else:
-                added = _added(key, amount, order)
-                total[row, : len(added)] += added
+            if order != UNKNOWN:
+                _add(total[row, first:], key, None if order == COUNT else _power(known, order))
+            elif missing is not None:
+                _add(total[row, first:], key, missing.astype(np.float64))
     used = np.flatnonzero(total.any(axis=0))
     return total[:, : used[-1] + 1 if len(used) else 1]
 
 
-def _weight(amount: FloatArray, order: int) -> FloatArray:
-    """Return what each row adds."""
-    if order == COUNT:
-        return np.ones(len(amount))
-    missing = np.isnan(amount)
-    if order == UNKNOWN:
-        return missing.astype(np.float64)
-    return _power(np.where(missing, 0.0, amount), order)
+def weighted_sums(
+    rows: Callable[[slice], tuple[IntArray, IntArray, FloatArray]],
+    table: FloatArray,
+    count: int,
+    groups: int,
+) -> FloatArray:
+    """Add up amounts times the row of a table, by group.
+
+    ``(r,) places, (r,) groups, (r,) amounts of any range of n rows, (c, k) -> (g, k)``
+
+    Parameters
+    ----------
+    rows : callable
+        The place of each of some rows in the table, its group and its amount. It is called by
+        several threads.
+    table : FloatArray
+        (c, k) factors.
+    count, groups : int
+        n and g.
+
+    Examples
+    --------
+    >>> place, group, amount = np.array([0, 1, 1]), np.array([1, 0, 1]), np.array([1.0, 2.0, 3.0])
+    >>> table = np.array([[1.0, 10.0], [2.0, 0.0]])
+    >>> weighted_sums(lambda rows: (place[rows], group[rows], amount[rows]), table, 3, 2).tolist()
+    [[4.0, 0.0], [7.0, 10.0]]
+    """
+    columns = np.ascontiguousarray(table.T)
+
+    def some(begin: int, end: int) -> FloatArray:
+        total = np.zeros((len(columns), groups))
+        for first in range(begin, end, CHUNK):
+            place, group, amount = rows(slice(first, min(first + CHUNK, end)))
+            for sums, factor in zip(total, columns, strict=True):
+                _add(sums, group, factor[place] * amount)
+        return total
+
+    return np.asarray(sum(threads.shared(some, count))).T
 
 
-def _added(key: IntArray, amount: FloatArray, order: int) -> FloatArray:
-    """Return the sums of one power in a chunk."""
-    if order == COUNT:
-        return np.bincount(key).astype(np.float64)
-    if order == UNKNOWN:
-        missing = np.isnan(amount)
-        return np.bincount(key, missing).astype(np.float64) if missing.any() else np.zeros(1)
-    found = np.asarray(np.bincount(key, _power(amount, order)), dtype=np.float64)
-    # Not known is rare: whether it is there shows in the sums, which costs nothing.
-    if np.isnan(found).any():
-        known = np.nan_to_num(amount, nan=0.0)
-        return np.asarray(np.bincount(key, _power(known, order)), dtype=np.float64)
-    return found
+def _add(total: FloatArray, key: IntArray, weight: FloatArray | None) -> None:
+    """Add weights, or 1 for each row, to the sums of the cells."""
+    if len(total) > SPARSE:
+        np.add.at(total, key, 1.0 if weight is None else weight)
+        return
+    added = np.bincount(key, weight)
+    total[: len(added)] += added
 
 
 def _power(amount: FloatArray, order: int) -> FloatArray:
@@ -126,3 +158,91 @@ def _power(amount: FloatArray, order: int) -> FloatArray:
     if order == 3:
         return square * amount
     return square * square if order == 4 else square
+
+
+# -- from cells to rows ----------------------------------------------------------------------------
+
+
+def places(cells: Cells, rows: int) -> tuple[IntArray, IntArray]:
+    """Find the cells that there are, and the place of each row among them.
+
+    ``(r,) cells of any range of n rows -> (c,), (n,)``
+
+    Parameters
+    ----------
+    cells : callable
+        As in `power_sums`.
+    rows : int
+        n.
+
+    Returns
+    -------
+    found : IntArray
+        (c,) cells, ascending.
+    place : IntArray
+        (n,) unsigned, as narrow as may be: 2 bytes for up to 65,535 cells; c for rows in no cell.
+
+    Examples
+    --------
+    >>> cell = np.array([700, -1, 3, 700])
+    >>> [some.tolist() for some in places(lambda rows: cell[rows], 4)]
+    [[3, 700], [1, 2, 0, 1]]
+    """
+    found = used(cells, rows)
+    place, among = np.empty(rows, dtype=np.min_scalar_type(len(found))), place_among(found)
+
+    def some(begin: int, end: int) -> None:
+        for first in range(begin, end, CHUNK):
+            part = slice(first, min(first + CHUNK, end))
+            place[part] = among(cells(part))
+
+    threads.shared(some, rows)
+    return found, place
+
+
+def place_among(found: IntArray) -> Callable[[IntArray], IntArray]:
+    """Return what gives the place of each cell among c ascending ones: c for the cell -1."""
+    size = int(found.max(initial=-1)) + 2
+    if size > DENSE:
+        return lambda cell: np.where(cell < 0, len(found), np.searchsorted(found, cell))
+    lookup = np.full(size, len(found), dtype=np.int64)  # of the cell -1, the last one is read
+    lookup[found] = np.arange(len(found))
+    return lambda cell: lookup[cell]
+
+
+def used(cells: Cells, rows: int) -> IntArray:
+    """Return the cells that there are among some rows, ascending; see `places`."""
+    return np.unique(np.concatenate(threads.shared(lambda *ends: _used(cells, *ends), rows)))
+
+
+def _used(cells: Cells, begin: int, end: int) -> IntArray:
+    """Return the cells of some rows, ascending."""
+    seen, far = np.zeros(1, dtype=np.bool_), [np.empty(0, dtype=np.int64)]
+    for first in range(begin, end, CHUNK):
+        cell = cells(slice(first, min(first + CHUNK, end)))
+        size = int(cell.max()) + 2
+        if size > DENSE:
+            far.append(np.unique(cell[cell >= 0]))
+            continue
+        if size > len(seen):
+            more = np.zeros(max(size, 2 * len(seen)), dtype=np.bool_)
+            more[: len(seen) - 1] = seen[:-1]
+            seen = more
+        seen[cell] = True  # the last one stands for none
+    return np.concatenate((np.flatnonzero(seen[:-1]), *far))
+
+
+def gather(table: FloatArray, place: IntArray) -> FloatArray:
+    """Return a row of a table for each place: (c, k), (n,) -> (n, k)."""
+    found = np.empty((len(place), table.shape[1]))
+
+    def some(begin: int, end: int) -> None:
+        key = np.empty(min(CHUNK, end - begin), dtype=np.intp)
+        for first in range(begin, end, CHUNK):
+            part = slice(first, min(first + CHUNK, end))
+            own = key[: part.stop - first]
+            np.copyto(own, place[part])
+            np.take(table, own, axis=0, out=found[part], mode="clip")  # unchecked, no copy of `out`
+
+    threads.shared(some, len(place))
+    return found

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from funnel.kernels import cells
+from funnel.tables.sums import kept, view
 
 if TYPE_CHECKING:
     from funnel.models.base import HasCells
     from funnel.tables import Pipeline
     from funnel.typing import DateArray, FloatArray, IntArray
 
-__all__ = ["distinct", "gathered"]
-
-DENSE = 1 << 22  # cells that are looked up in a table; beyond it they are sorted
+__all__ = ["gathered", "places"]
 
 
-def distinct(cells: IntArray) -> tuple[IntArray, IntArray]:
-    """(n,) -> (c,), (n,): the different numbers >= 0, ascending, and the place of each among them.
+def places(model: HasCells, pipeline: Pipeline) -> tuple[IntArray, IntArray]:
+    """(c,), (n,): the cells that deals are in, and the place of each deal; c where it is in none.
 
-    Negative numbers have the place 0.
+    The table keeps them: deals do not change, and models of one kind have the same cells.
     """
-    most = int(cells.max(initial=-1)) + 1
-    if most > DENSE:
-        found, place = np.unique(np.maximum(cells, -1), return_inverse=True)
-        missing = int(found[0] < 0)
-        return found[missing:], np.maximum(place.reshape(-1) - missing, 0)
-    seen = np.zeros(most + 1, dtype=np.bool_)
-    seen[np.where(cells < 0, most, cells)] = True
-    seen[most] = False
-    return np.flatnonzero(seen), np.maximum(np.cumsum(seen) - 1, 0)[np.maximum(cells, 0)]
+    return kept(  # type: ignore[no-any-return]
+        pipeline,
+        ("places", model.numbering),
+        lambda: cells.places(lambda rows: model.cells(view(pipeline, rows)), len(pipeline)),
+    )
 
 
 def gathered(model: HasCells, pipeline: Pipeline, dates: DateArray) -> FloatArray:
     """(k,) -> (n, k): win curves of a model with cells, 0 for deals that are in none."""
-    cells = model.cells(pipeline)
-    found, place = distinct(cells)
-    if not len(found) or not len(dates):
-        return np.zeros((len(pipeline), len(dates)))
-    curves = model.cell_curves(found, pipeline, dates)[place]
-    curves[cells < 0] = 0.0
-    return curves
+    found, place = places(model, pipeline)
+    return cells.gather(_curves(model, pipeline, found, dates.astype("datetime64[D]")), place)
+
+
+def _curves(model: HasCells, pipeline: Pipeline, found: IntArray, dates: DateArray) -> FloatArray:
+    """(c,), (k,) -> (c + 1, k): win curves of cells, then 0; the last ones are kept."""
+    asked, last = (
+        (model, pipeline.funnel),
+        pipeline.statistics.get("curves", ((None, None), (), ())),
+    )
+    if not all(map(operator.is_, last[0], asked)) or not np.array_equal(last[1], dates):
+        curves = np.zeros((len(found) + 1, len(dates)))
+        if len(found) and len(dates):
+            curves[:-1] = model.cell_curves(found, pipeline, dates)
+        last = pipeline.statistics["curves"] = asked, dates, curves
+    return np.asarray(last[2])

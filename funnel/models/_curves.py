@@ -10,7 +10,6 @@ import numpy as np
 from funnel.errors import ExtrapolationWarning
 from funnel.kernels import renewal
 from funnel.models._sojourns import CLASSES, Layout
-from funnel.stages import Outcome
 from funnel.tables.sums import count_open
 from funnel.typing import NO_DAY
 
@@ -32,10 +31,12 @@ NOISE = 1e-12  # transforms leave some 1e-14 of what cannot happen: below this, 
 
 def ages_in_state(pipeline: Pipeline) -> IntArray:
     """(n,): days in the stage, since closing for closed deals; -1 unknown."""
-    closed = pipeline.closed_on.astype(np.int64)
-    since = np.where(pipeline.closed_on == NO_DAY, -1, pipeline.as_of - closed)
-    age = np.where(pipeline.outcome == Outcome.OPEN, pipeline.days_in_stage, since)
-    return np.maximum(age, -1)
+    age = pipeline.days_in_stage
+    closed = np.flatnonzero(pipeline.stage >= pipeline.funnel.won_code)
+    if len(closed):
+        day, age = pipeline.closed_on[closed].astype(np.int64), age.copy()
+        age[closed] = np.where(day == NO_DAY, -1, np.maximum(pipeline.as_of - day, -1))
+    return age
 
 
 def stages_of(layout: Layout, states: IntArray) -> IntArray:
@@ -47,7 +48,8 @@ def stages_of(layout: Layout, states: IntArray) -> IntArray:
 
 def warn_of_older(pipeline: Pipeline, days: int) -> None:
     """Say how many open deals are in their stage for as many days as none in history."""
-    older = count_open(pipeline, lambda deals: np.asarray(deals.days_in_stage >= days))
+    rule = "days in stage", days
+    older = count_open(pipeline, rule, lambda deals: np.asarray(deals.days_in_stage >= days))
     if older:
         message = (
             f"{older:,} open deals are in their stage for longer than any in history "
@@ -104,16 +106,16 @@ def cell_wins(
     cells: IntArray,
     ahead: IntArray,
 ) -> FloatArray:
-    """(c,), (k,) -> (c, k): chances to win by cell, ``state * (d + 1) + age``; age d is unknown.
+    """(c,), (k,) -> (c, k): chances to win by cell, ``state * (d + 1) + 1 + age``; -1 is unknown.
 
     Cells are ascending. Where the age is unknown, the chance is the mean over the ages at which
     deals are in the state.
     """
     state, age = np.divmod(cells, hazards.shape[2] + 1)
-    unknown = age == hazards.shape[2]
+    unknown = age == 0
     fresh = fresh_wins(layout, hazards, resumed, int(ahead.max()))
     chances = np.zeros((len(cells), len(ahead)))
-    known = np.stack((state, age))[:, ~unknown]
+    known = np.stack((state, age - 1))[:, ~unknown]
     chances[~unknown] = renewal.conditional_wins(hazards, layout.won, fresh, known, ahead)
     for row in np.flatnonzero(unknown).tolist():
         own, seen = hazards[state[row]], occupied[state[row]]

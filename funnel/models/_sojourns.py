@@ -9,7 +9,7 @@ import numpy as np
 
 from funnel.errors import ValidationError
 from funnel.models._segment_counts import SegmentCounts, tally
-from funnel.stages import Funnel, Outcome
+from funnel.stages import Funnel  # noqa: TC001 - what a summary is made of
 
 if TYPE_CHECKING:
     from funnel.tables import Pipeline
@@ -65,12 +65,16 @@ class Layout:
         return self.won + 2
 
     def state(self, stage: IntArray, visit: IntArray) -> IntArray:
-        """(n,), (n,) -> (n,): state of a stage code and visit; -1 for won and removed."""
-        group = np.clip(visit, 1, CLASSES) - 1
-        lost = self.stages * CLASSES + stage - (self.funnel.won_code + 1)
-        outcome = self.funnel.outcomes[stage]
-        found = np.where(outcome == Outcome.LOST, lost, -1)
-        return np.where(outcome == Outcome.OPEN, stage.astype(np.int64) * CLASSES + group, found)
+        """(n,), (n,) -> (n,): int32 state of a stage code and visit; -1 for won and removed."""
+        found = np.clip(visit, 1, CLASSES).astype(np.int32, copy=False)
+        found += stage * np.int16(CLASSES)
+        found -= 1
+        closed = np.flatnonzero(stage >= self.funnel.won_code)
+        if len(closed):
+            lost = stage[closed] - (self.funnel.won_code + 1)
+            inside = (lost >= 0) & (lost < len(self.funnel.lost_codes))
+            found[closed] = np.where(inside, self.stages * CLASSES + lost, -1)
+        return found
 
     def stage_of(self) -> IntArray:
         """(states,): the group that each state leans on: its stage, or a number per lost state."""

@@ -96,10 +96,12 @@ class FittedSemiMarkov:
     def cells(self, pipeline: Pipeline, /) -> IntArray:
         """Return the cell of each deal, (n,): its segment, state and age; -1 won or removed."""
         layout, days = Layout(self.funnel), self.hazards.shape[2]
-        state, age = layout.of(pipeline), ages_in_state(pipeline)
-        segment = Segments.of(layout, self.effects).number(pipeline)
-        cell = state * (days + 1) + np.where(age < 0, days, np.minimum(age, days - 1))
-        return np.where(state < 0, -1, segment * (layout.states * (days + 1)) + cell)
+        age = np.clip(ages_in_state(pipeline), -1, days - 1)
+        cell = layout.of(pipeline) * np.int32(days + 1) + (age + 1)
+        if self.effects:
+            segment = Segments.of(layout, self.effects).number(pipeline)
+            cell = np.where(cell < 0, -1, segment * (layout.states * (days + 1)) + cell)
+        return np.asarray(np.maximum(cell, -1))
 
     def cell_stages(self, cells: IntArray, pipeline: Pipeline, /) -> IntArray:
         """Return the code of the stage of each cell: (c,) -> (c,)."""
@@ -144,7 +146,6 @@ class FittedSemiMarkov:
         Parameters
         ----------
         rng : numpy.random.Generator
-            Where the numbers come from.
         """
         layout = Layout(self.funnel)
         hazards = draw_states(layout, self.hazards, self.occupied, self.lean, rng)
@@ -169,7 +170,7 @@ class FittedSemiMarkov:
             counts = np.bincount(inside, minlength=layout.states * (ages + 1))
             by_age = counts.reshape(layout.states, ages + 1)
             share = self.occupied / np.maximum(self.occupied.sum(axis=1, keepdims=True), 1e-300)
-            present = by_age[:, :ages] + by_age[:, ages:] * share
+            present = by_age[:, 1:] + by_age[:, :1] * share
             found = self._forward(hazards, present, np.zeros(layout.states), days)
             total = flow.Flow(*(a + b for a, b in zip(total, found, strict=True)))
         self.check(pipeline)

@@ -12,7 +12,7 @@ from funnel.kernels.cells import COUNT
 from funnel.models._cells import gathered
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Outcome
-from funnel.tables.sums import cell_sums, kept
+from funnel.tables.sums import cell_sums, extremes
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ UNDATED, OVERDUE = 0, 1
 """Promises that there are not, and that have passed; d days ahead is `OVERDUE` + d."""
 
 NEVER = 2**31
+LATEST = np.int32(2**31 - 1)
 
 
 def _days(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -98,11 +99,13 @@ class FittedTextbook:
 
     def cells(self, pipeline: Pipeline, /) -> IntArray:
         """Return the cell of each deal, (n,): its promise, in days ahead, and its stage."""
-        promise, states = pipeline.expected_close, len(pipeline.funnel.ids)
-        place = np.maximum(promise, pipeline.as_of)
-        place -= np.int32(pipeline.as_of - OVERDUE)
-        place *= promise != NO_DAY
-        place *= np.int32(states)
+        promise, states = pipeline.expected_close, np.int32(len(pipeline.funnel.ids))
+        first = promise.min(initial=LATEST)
+        place = promise if first > pipeline.as_of else np.clip(promise, pipeline.as_of, LATEST)
+        place = place - np.int32(pipeline.as_of - OVERDUE)
+        if first == NO_DAY:
+            place *= promise != NO_DAY
+        place *= states
         place += pipeline.stage
         return place
 
@@ -123,7 +126,7 @@ class FittedTextbook:
         """Say how many open deals have no promise, or an overdue one, and where they went."""
         if (
             not len(pipeline)
-            or kept(pipeline, "promise", lambda: _first(pipeline)) > pipeline.as_of
+            or extremes(pipeline, "expected_close", pipeline.expected_close)[0] > pipeline.as_of
         ):
             return ()
         count, amount = (
@@ -147,11 +150,6 @@ class FittedTextbook:
                 money = float(amount[cells[cells < len(amount)]].sum())
                 said.append(f"{number:,} open deals ({money:,.0f}) have {what} and {fate}")
         return tuple(said)
-
-
-def _first(pipeline: Pipeline) -> int:
-    """Return the first promise."""
-    return int(pipeline.expected_close.min())
 
 
 def _probabilities(pipeline: Pipeline) -> FloatArray:

@@ -143,7 +143,7 @@ class FittedWinRate:
             entered = deals.stage_entered
             return np.asarray((entered <= first) & (entered != NO_DAY))
 
-        older = count_open(pipeline, are_older)
+        older = count_open(pipeline, ("entered", first), are_older)
         if older:
             message = (
                 f"{older:,} open deals are older than any in history ({oldest} days); the last "
@@ -161,10 +161,15 @@ class FittedWinRate:
 
         All ages beyond the oldest one seen are one cell, and so is an unknown age.
         """
-        oldest, age = self.survival.shape[1] - 1, _ages(pipeline)
-        place = np.where(age < 0, oldest + 1, np.minimum(age, oldest))
-        cell = pipeline.stage.astype(np.int64) * (oldest + 2) + place
-        return np.where(pipeline.outcome == Outcome.OPEN, cell, -1)
+        oldest = self.survival.shape[1] - 1
+        # Where the day is not known, the difference is too large for 32 bits, and negative.
+        cell = np.clip(np.int32(pipeline.as_of) - pipeline.stage_entered, -1, oldest)
+        cell += 1
+        cell += pipeline.stage * np.int32(oldest + 2)
+        closed = pipeline.stage >= pipeline.funnel.won_code
+        if closed.any():
+            cell[closed] = -1
+        return np.asarray(cell)
 
     def cell_stages(self, cells: IntArray, pipeline: Pipeline, /) -> IntArray:
         """Return the code of the stage of each cell: (c,) -> (c,)."""
@@ -177,9 +182,9 @@ class FittedWinRate:
         chances = np.zeros((len(cells), len(ahead)))
         stage, age = np.divmod(cells, self.survival.shape[1] + 1)
         for code in np.unique(stage).tolist():
-            known = np.flatnonzero((stage == code) & (age < self.survival.shape[1]))
-            chances[known] = self._given_age(code, age[known], ahead)
-            unknown = np.flatnonzero((stage == code) & (age == self.survival.shape[1]))
+            known = np.flatnonzero((stage == code) & (age > 0))
+            chances[known] = self._given_age(code, age[known] - 1, ahead)
+            unknown = np.flatnonzero((stage == code) & (age == 0))
             if len(unknown):
                 chances[unknown] = self._any_age(code, ahead)
         return np.clip(np.maximum.accumulate(chances, axis=1), 0.0, 1.0)
@@ -363,12 +368,6 @@ class WinRate(StageModel[WinRateSummary]):
             strength=strength,
             at_risk=np.array(at_risk),
         )
-
-
-def _ages(pipeline: Pipeline) -> IntArray:
-    """(n,): days since the entry into the stage; -1 unknown."""
-    entered = pipeline.stage_entered
-    return np.where(entered == NO_DAY, -1, pipeline.as_of - entered.astype(np.int64))
 
 
 def _closings(history: History) -> tuple[IntArray, IntArray]:

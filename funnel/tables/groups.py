@@ -2,96 +2,97 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from funnel.errors import ValidationError
+from funnel.kernels.arrays import frozen
+from funnel.kernels.cells import place_among, used
 from funnel.tables.sums import blocks, kept, view
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from funnel.tables.pipeline import Pipeline
     from funnel.typing import IntArray
 
-__all__ = ["Keys", "group", "raw_groups", "rows_of_group", "used_groups"]
-
-DENSE = 1 << 22
-"""Most combinations of values of which a table says which occur; beyond it they are sorted."""
+__all__ = ["Keys", "group", "numbers_of_groups", "rows_of_group", "used_groups"]
 
 Keys = tuple[tuple[str, ...], ...]
 
 
-def _labels(pipeline: Pipeline, name: str) -> tuple[list[str], IntArray]:
-    """Return the values of a column in order, the unknown one first, and the code of each deal."""
+def _labels(pipeline: Pipeline, name: str) -> tuple[tuple[str, ...], IntArray]:
+    """Return the values of a column, and the code of each deal, -1 where it is unknown."""
     if name == "stage":
-        return list(pipeline.funnel.ids), pipeline.stage
+        return pipeline.funnel.ids, pipeline.stage
     column = pipeline.schema.column(name)
     if column.kind != "category":
         rule, remedy = "must name columns of categories", f"{name!r} is a {column.kind} column."
         raise ValidationError.from_value("by", rule, name, remedy)
-    return list(column.categories), pipeline.columns[name]
+    return column.categories, pipeline.columns[name]
 
 
-def raw_groups(pipeline: Pipeline, by: Sequence[str]) -> tuple[IntArray, int]:
-    """Return the combination of values of each deal, (n,), and how many there could be.
+@functools.lru_cache(maxsize=32)
+def _ranks(names: tuple[str, ...]) -> IntArray | None:
+    """Return the place of each value in order, and of the unknown one, -1; None where it is + 0."""
+    order = sorted(range(len(names)), key=names.__getitem__)
+    if order == list(range(len(names))):
+        return None
+    rank = np.full(len(names) + 1, -1, dtype=np.int64)
+    rank[order] = np.arange(len(names))
+    return frozen(rank)
 
-    Combinations are numbered in the order of their keys.
-    """
-    code, size = np.zeros(1, dtype=np.int64), 1
+
+def _combinations(pipeline: Pipeline, by: Sequence[str]) -> IntArray:
+    """Return the combination of values of each deal, (n,), numbered in the order of their keys."""
+    code: IntArray = np.zeros(0 if by else len(pipeline), dtype=np.int64)
     for name in by:
         names, values = _labels(pipeline, name)
-        rank = np.zeros(len(names) + 1, dtype=np.int64)
-        rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(1, len(names) + 1)
-        code = code * len(rank) + rank[values]  # the code -1, unknown, has the last rank, 0
-        size *= len(rank)
-    return (code if by else np.zeros(len(pipeline), dtype=np.int64)), size
+        rank = _ranks(names)
+        digit = (values if rank is None else rank[values]) + 1
+        code = code.astype(np.int64) * (len(names) + 1) + digit if len(code) else digit
+    return code
 
 
-def used_groups(pipeline: Pipeline, by: Sequence[str]) -> tuple[Keys, IntArray]:
-    """Return the keys that occur, sorted, and their numbers among all combinations."""
-    return kept(pipeline, ("groups", tuple(by)), lambda: _used(pipeline, by))  # type: ignore[no-any-return]
+def used_groups(pipeline: Pipeline, by: Sequence[str]) -> Keys:
+    """Return the keys of the groups that occur, sorted."""
+    return _used(pipeline, by)[0]
 
 
 def _used(pipeline: Pipeline, by: Sequence[str]) -> tuple[Keys, IntArray]:
-    """See `used_groups`."""
-    if not by:
-        return ((),) * min(len(pipeline), 1), np.zeros(min(len(pipeline), 1), dtype=np.int64)
-    size = raw_groups(view(pipeline, slice(0, 0)), by)[1]
-    if size > DENSE:
-        found = np.unique(raw_groups(pipeline, by)[0])
-    else:
-        seen = np.zeros(size, dtype=np.bool_)
-        for _, deals in blocks(pipeline):
-            seen[raw_groups(deals, by)[0]] = True
-        found = np.flatnonzero(seen)
-    labels = [["", *sorted(_labels(pipeline, name)[0])] for name in by]
-    keys = []
-    for value in found.tolist():
-        key, rest = [], value
-        for names in reversed(labels):
-            rest, digit = divmod(rest, len(names))
-            key.append(names[digit])
-        keys.append(tuple(reversed(key)))
-    return tuple(keys), found
+    """Return the keys that occur, sorted, and their numbers among all combinations."""
+
+    def search() -> tuple[Keys, IntArray]:
+        labels = [["", *sorted(_labels(pipeline, name)[0])] for name in by]
+        found = used(lambda rows: _combinations(view(pipeline, rows), by), len(pipeline))
+        if not by:
+            return ((),) * len(found), found
+        digits = np.unravel_index(found, [len(names) for names in labels])
+        pairs = zip(labels, digits, strict=True)
+        values = [np.array(names, dtype=object)[digit] for names, digit in pairs]
+        return tuple(zip(*values, strict=True)), found
+
+    return kept(pipeline, ("groups", tuple(by)), search)  # type: ignore[no-any-return]
+
+
+def numbers_of_groups(pipeline: Pipeline, by: Sequence[str]) -> Callable[[Pipeline], IntArray]:
+    """Return what gives the number of the group of each of some deals, among those that occur."""
+    found = _used(pipeline, by)[1]
+    if len(found) and len(found) == found[-1] - found[0] + 1:
+        first = int(found[0])
+        return lambda deals: _combinations(deals, by) - first
+    place = place_among(found)
+    return lambda deals: place(_combinations(deals, by))
 
 
 def group(pipeline: Pipeline, by: Sequence[str]) -> tuple[Keys, IntArray]:
     """Give each group of deals a number, see `Pipeline.groups`."""
-    keys, found = used_groups(pipeline, by)
-    number = np.empty(len(pipeline), dtype=np.int32)
-    lookup = np.empty(0, dtype=np.int32)
+    number, numbers = np.empty(len(pipeline), dtype=np.int32), numbers_of_groups(pipeline, by)
     for begin, deals in blocks(pipeline):
-        raw, size = raw_groups(deals, by)
-        if size > DENSE:
-            number[begin : begin + len(raw)] = np.searchsorted(found, raw)
-            continue
-        if not len(lookup):
-            lookup = np.zeros(size, dtype=np.int32)
-            lookup[found] = np.arange(len(found))
-        np.take(lookup, raw, out=number[begin : begin + len(raw)])
-    return keys, number
+        number[begin : begin + len(deals)] = numbers(deals)
+    return used_groups(pipeline, by), number
 
 
 def rows_of_group(pipeline: Pipeline, by: Sequence[str], number: int) -> IntArray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from funnel.kernels import threads
 from funnel.kernels._units import unit_of
 from funnel.kernels.cells import CHUNK, COUNT, UNKNOWN, power_sums
 from funnel.stages import Outcome
@@ -25,6 +26,7 @@ __all__ = [
     "cell_sums",
     "common_unit_of",
     "count_open",
+    "extremes",
     "kept",
     "largest_deals",
     "sampled_deals",
@@ -39,6 +41,9 @@ LARGEST = 16_384
 
 KEPT = 32
 """Most statistics that are kept with one table; the oldest go first."""
+
+
+FIELDS = frozenset(attrs.fields_dict(Pipeline))
 
 
 class _Columns(Mapping[str, Any]):
@@ -69,7 +74,7 @@ class _View(Pipeline):
         def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a field
             """Cut a field when it is first asked for: most are never read."""
             whole, rows = self.__dict__["_whole"]
-            if name not in attrs.fields_dict(Pipeline):
+            if name not in FIELDS:
                 msg = f"'Pipeline' object has no attribute {name!r}"
                 raise AttributeError(msg)
             value = getattr(whole, name)
@@ -107,6 +112,23 @@ def kept(pipeline: Pipeline, key: Hashable, make: Callable[[], Any]) -> Any:  # 
         for old in list(pipeline.statistics)[:-KEPT]:
             pipeline.statistics.pop(old, None)
     return found
+
+
+def extremes(pipeline: Pipeline, name: str, column: IntArray) -> tuple[int, int]:
+    """Return the lowest and the highest value of a column, (0, -1) where there are no deals."""
+
+    def some(begin: int, end: int) -> tuple[int, int]:
+        low, high = int(column[begin]), int(column[begin])
+        for first in range(begin, end, CHUNK):
+            part = column[first : min(first + CHUNK, end)]
+            low, high = min(low, int(part.min())), max(high, int(part.max()))
+        return low, high
+
+    def search() -> tuple[int, int]:
+        found = threads.shared(some, len(column)) if len(column) else [(0, -1)]
+        return min(low for low, _ in found), max(high for _, high in found)
+
+    return kept(pipeline, ("extremes", name), search)  # type: ignore[no-any-return]
 
 
 def cell_sums(
@@ -174,11 +196,15 @@ def common_unit_of(pipeline: Pipeline) -> float:
     return kept(pipeline, "unit", lambda: unit_of(amounts))  # type: ignore[no-any-return]
 
 
-def count_open(pipeline: Pipeline, rule: Callable[[Pipeline], BoolArray]) -> int:
-    """Return the number of open deals that a rule holds for."""
-    found = 0
-    for _, deals in blocks(pipeline):
-        holds = rule(deals)
-        if holds.any():
-            found += int(np.count_nonzero(holds & (deals.outcome == Outcome.OPEN)))
-    return found
+def count_open(pipeline: Pipeline, name: Hashable, rule: Callable[[Pipeline], BoolArray]) -> int:
+    """Return the number of open deals that a rule, which has a name, holds for."""
+
+    def count() -> int:
+        found = 0
+        for _, deals in blocks(pipeline):
+            holds = rule(deals)
+            if holds.any():
+                found += int(np.count_nonzero(holds & (deals.outcome == Outcome.OPEN)))
+        return found
+
+    return kept(pipeline, ("count", name), count)  # type: ignore[no-any-return]

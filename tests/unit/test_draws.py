@@ -6,7 +6,6 @@ import pytest
 import funnel as fn
 from funnel.combinators._blended import pool
 from funnel.kernels import posterior
-from funnel.models._cells import distinct
 from funnel.models.base import HasCells, HasDraw, HasFlow
 from funnel.models.close_date import CloseDate
 from funnel.models.hazard_regression import HazardRegression
@@ -138,17 +137,6 @@ def test_curves_are_those_of_their_cells(model):
     assert np.array_equal(table[np.searchsorted(known, cells[inside])], curves[inside])
     assert (pipeline.outcome[~inside] != fn.Outcome.OPEN).all()
     assert 0.0 == curves[~inside].max()
-
-
-@pytest.mark.parametrize("shift", [0, 1 << 23])
-def test_distinct_cells_are_found_by_table_and_by_sorting(shift):
-    """Negative numbers are in no cell; large ones are sorted."""
-    cells = np.array([5, -1, 3, 5]) + np.array([shift, 0, shift, shift])
-    found, place = distinct(cells)
-    assert [3 + shift, 5 + shift] == found.tolist()
-    assert [1, 0, 0, 1] == place.tolist()
-    none, place = distinct(np.array([-1, -1]))
-    assert (0, [0, 0]) == (len(none), place.tolist())
 
 
 def test_a_pool_has_draws_where_all_of_its_models_have():
