@@ -172,7 +172,7 @@ class Source:
         if group is None:
             return self._all
         own = np.flatnonzero(self.numbers == group).tolist()
-        if not own:
+        if not own or len(self.pipeline) <= compound.LARGE_BOOK:
             return self._all.of_group(group)
         deals = self.pipeline.select(rows_of_group(self.pipeline, self.by, own[0]))
         return self._rows(deals, np.zeros(len(deals), dtype=np.int64), *self._chances(deals))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from funnel.forecasting._books import CellBook
-from funnel.forecasting._many import many_deals_law, moved_deals
+from funnel.forecasting._many import coming, many_deals_law
 from funnel.forecasting._moments import variance
 from funnel.forecasting._rows import NEW, ForecastDeals
 from funnel.forecasting._states import FEW, MANY, States, states
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["enough_states", "from_moments", "given", "law"]
 
 WEAK = 0.3  # where what is shared spreads less than that much of the rest, few states do
-PIECES = 8  # most pieces into which the space between two states is cut
 
 
 def law(book: Book, unknown: Amounts, shock: Shock | None, dispersion: float) -> Law:
@@ -34,11 +33,8 @@ def law(book: Book, unknown: Amounts, shock: Shock | None, dispersion: float) ->
     and new ones come in Poisson numbers, all independent.
     """
     found = enough_states(book, unknown, shock, dispersion)
-    laws = [
-        _given(book, unknown, one, factor)
-        for one, factor in zip(found.shock.tolist(), found.new.tolist(), strict=True)
-    ]
-    return _mixed(laws) if len(laws) > 1 else laws[0]
+    many = many_deals_law(book, unknown, found) if isinstance(book, CellBook) else None
+    return given(book.rows, unknown, found) if many is None else many
 
 
 def enough_states(book: Book, unknown: Amounts, shock: Shock | None, dispersion: float) -> States:
@@ -50,54 +46,24 @@ def enough_states(book: Book, unknown: Amounts, shock: Shock | None, dispersion:
     return states(shock, dispersion, FEW if shared < WEAK**2 * within else MANY)
 
 
-def _given(book: Book, unknown: Amounts, shock: float, factor: float) -> Law:
-    """Return the law of the one period in a state, from sums by cell where there are many deals."""
-    found = None
-    if isinstance(book, CellBook):
-        found = many_deals_law(book, unknown, shock, factor)
-    return given(book.rows, unknown, shock, factor) if found is None else found
-
-
-def given(deals: ForecastDeals, unknown: Amounts, shock: float, factor: float) -> Law:
-    """Return the law of the one period in a state of what deals share."""
-    chance, amount, spread = moved_deals(deals, shock, factor)
-    known = ~np.isnan(amount)
-    drawn = compound.Unknown(chance[~known], unknown.atoms, unknown.weights)
-    return compound.deal_law(0.0, chance[known], amount[known], unknown=drawn, sd=spread[known])
-
-
-def _mixed(laws: list[Law]) -> Law:
-    """Return the mixture of equally likely laws, the space between them being filled.
-
-    A large book hardly varies within a state, so that its laws stand apart like teeth: each is
-    spread over its share of the space between their means.
-    """
-    means = np.array([found.cumulants[0] for found in laws])
-    order = np.argsort(means)
-    gaps = np.empty(len(laws))
-    # Half of the distance between the neighbours, and at the ends that to the only one.
-    steps = np.diff(means[order])
-    gaps[order] = 0.5 * (np.append(steps[0], steps) + np.append(steps, steps[-1]))
-    pieces: list[Law] = []
-    weights: list[float] = []
-    for found, gap in zip(laws, gaps.tolist(), strict=True):
-        spread = max(float(found.cumulants[1]), 0.0) ** 0.5
-        count = int(min(max(np.ceil(gap / max(spread, 1e-300)), 1), PIECES))
-        for step in ((np.arange(count) + 0.5) / count - 0.5).tolist():
-            pieces.append(_beside(found, step * gap))
-            weights.append(1.0 / (count * len(laws)))
-    return compound.mix(pieces, np.array(weights))
-
-
-def _beside(found: Law, distance: float) -> Law:
-    """Return a law moved a little: its steps stay on their lattice, its bounds where they are."""
-    if not found.density.size:
-        unit = float(np.diff(found.support).min(initial=np.inf))
-        distance = float(np.rint(distance / unit)) * unit if unit < np.inf else 0.0
-    if distance == 0.0:
-        return found
-    cumulants = found.cumulants + np.array([distance, 0.0, 0.0, 0.0])
-    return found._replace(support=found.support + distance, cumulants=cumulants)
+def given(deals: ForecastDeals, unknown: Amounts, shared: States) -> Law:
+    """Return the law of the one period, mixed over some states of what deals share."""
+    if len(deals) > compound.LARGE_BOOK and len(shared.shock) > 1:
+        return compound.between(
+            [given(deals, unknown, one) for one in shared.each()], shared.weights
+        )
+    old = deals.select(~deals.is_new)
+    chance = old.chance[:, 0] * (1.0 + np.multiply.outer(shared.shock, old.response))
+    known = ~np.isnan(old.amount)
+    return compound.deal_law(
+        0.0,
+        chance[:, known],
+        old.amount[known],
+        unknown=compound.Unknown(chance[:, ~known], unknown.atoms, unknown.weights),
+        sd=old.spread[known],
+        new=coming(deals.select(deals.is_new), unknown, shared),
+        weights=shared.weights,
+    )
 
 
 def from_moments(

@@ -33,6 +33,16 @@ class States(NamedTuple):
     shock: FloatArray
     new: FloatArray
 
+    @property
+    def weights(self) -> FloatArray:
+        """Their probabilities, (m,)."""
+        return np.full(len(self.shock), 1.0 / len(self.shock))
+
+    def each(self) -> tuple[States, ...]:
+        """Return each of the states alone."""
+        pairs = zip(self.shock, self.new, strict=True)
+        return tuple(States(np.array([shock]), np.array([new])) for shock, new in pairs)
+
 
 def states(shock: Shock | None, dispersion: float, count: int = MANY) -> States:
     """Return states that stand for the shock and for a Gamma factor of variance `dispersion`.

@@ -37,11 +37,11 @@ class Forecast:
     """What will be booked in each period of a horizon, as a distribution.
 
     Each deal is booked in one period at most, for its amount (or, where that is unknown, for one
-    drawn from won deals). New deals come in Poisson numbers whose level is shared (`dispersion`). A
-    `shock` moves the chances of all deals in one direction; given both, deals are independent. The
-    distribution is exact for small books (see `method` and `error`), up to the few states that
-    stand for what is shared. Every selection (`parts`, `group`, `between`, `total`) has a
-    distribution of its own: quantiles are never added up.
+    drawn from won deals). New deals come in Poisson numbers (with no limit: the quantile of 1 is
+    infinite) whose level is shared (`dispersion`). A `shock` moves the chances of all deals in one
+    direction; given both, deals are independent. The distribution is exact for small books (see
+    `method` and `error`), up to the few states that stand for what is shared. Every selection
+    (`parts`, `group`, `between`, `total`) has a law of its own: quantiles are never added up.
 
     Parameters
     ----------

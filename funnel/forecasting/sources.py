@@ -191,8 +191,8 @@ def _given_each(whole: Forecast, rows: IntArray, target: float) -> tuple[FloatAr
     shared = enough_states(deals, whole.unknown, whole.shock, whole.dispersion)
     won, lost = np.zeros((2, len(rows)))
     chances = few.chance[:, 0] * (1.0 + np.multiply.outer(shared.shock, few.response))
-    for chance, shock, factor in zip(chances, *(part.tolist() for part in shared), strict=True):
-        law = given(rest, whole.unknown, shock, factor)
+    for chance, state in zip(chances, shared.each(), strict=True):
+        law = given(rest, whole.unknown, state)
         for row, (amounts, weights) in enumerate(outcomes):
             others = [i for i in range(len(rows)) if i != row]
             values, mass = _sums((chance[i], *outcomes[i]) for i in others)

@@ -122,46 +122,77 @@ def _series(book: Book, step: float, cells: int) -> tuple[ComplexArray, float] |
     """
     most = min(MAX_TERMS, max(WORK // max(book.kept, 1), 2 * BLOCK))
     complete = 0 < cells <= most
-    frequency, beyond = screen(book, np.pi / book.unit if cells else np.inf)
-    if not complete and beyond[np.searchsorted(frequency, step * most)] > STRAY:
+    beyond = screen(book, np.pi / book.unit if cells else np.inf)
+    if not complete and beyond(step * most) > STRAY:
         return None
     phi, missed = np.empty(0, dtype=np.complex128), ripple(book)
     while len(phi) < most and len(phi) != cells - 1:
         block = min(BLOCK, (cells - 1 if complete else most) - len(phi))
-        u = step * np.arange(len(phi) + 1, len(phi) + block + 1, dtype=np.float64)
-        kept, bulk = _factors(book, step, len(phi) + 1, block), np.exp(bulk_exponent(book, u))
-        missed += bulk_error(book, u, step, kept, bulk)
-        phi = np.append(phi, kept * bulk)
+        terms, size, left = _terms(book, step, len(phi) + 1, block)
+        missed += left
+        phi = np.append(phi, terms)
         # The last terms tell of the first decay, the bound of all that may follow.
-        stray = float(beyond[np.searchsorted(frequency, u[-1])])
-        if np.abs(phi[-8:]).max() <= TAIL and stray <= STRAY:
+        stray = beyond(step * len(phi))
+        if size[-8:].max() <= TAIL and stray <= STRAY:
             return phi, missed + stray
     return (phi, missed) if complete else None
 
 
+def _terms(
+    book: Book, step: float, start: int, count: int
+) -> tuple[ComplexArray, FloatArray, float]:
+    """Return the characteristic function at k * step, k = start .. , and what it may miss.
+
+    It is the mean over the states; between both, the mean of its moduli.
+    """
+    u = step * np.arange(start, start + count, dtype=np.float64)
+    phi, size, missed = np.zeros(count, dtype=np.complex128), np.zeros(count), 0.0
+    factors = _factors(book, step, start, count)
+    for state, (weight, kept) in enumerate(zip(book.weights.tolist(), factors, strict=True)):
+        bulk = np.exp(bulk_exponent(book, state, u))
+        missed += weight * bulk_error(book, state, u, kept, bulk)
+        both = weight * kept * bulk
+        phi += both
+        size += np.abs(both)
+    return phi, size, missed
+
+
 def _factors(book: Book, step: float, start: int, count: int) -> ComplexArray:
-    """Return the product of the exact deals' factors at k * step, k = start .. ."""
-    phi = np.ones(count, dtype=np.complex128)
-    for rows in blocks(len(book.p), 1024):
-        factor = powers(book.a[rows], step, start, count)
-        p = book.p[rows, np.newaxis]
-        factor *= p
-        factor += 1.0 - p
-        phi *= np.multiply.reduce(factor, axis=0)
-    for rows in blocks(len(book.spread.p), 1024):
-        factor = powers(book.spread.low[rows], step, start, count)
-        factor += powers(book.spread.high[rows], step, start, count)
-        p = book.spread.p[rows, np.newaxis]
-        phi *= np.multiply.reduce(1.0 - p + 0.5 * p * factor, axis=0)
-    if len(book.unknown.p):
-        drawn = np.zeros(count, dtype=np.complex128)
-        for rows in blocks(len(book.unknown.atoms), 1024):
-            block = powers(book.unknown.atoms[rows], step, start, count)
-            drawn += book.unknown.weights[rows] @ block
-        for rows in blocks(len(book.unknown.p), 1024):
-            p = book.unknown.p[rows, np.newaxis]
-            phi *= np.multiply.reduce(1.0 - p + p * drawn, axis=0)
-    return np.asarray(phi)
+    """Return the product of the exact deals' factors at k * step, k = start .. , (m, count)."""
+    phi = np.ones((len(book.weights), count), dtype=np.complex128)
+    for rows in blocks(len(book.a), 1024):
+        _multiply(phi, book.p[:, rows], powers(book.a[rows], step, start, count))
+    for rows in blocks(len(book.spread.low), 1024):
+        either = powers(book.spread.low[rows], step, start, count)
+        either += powers(book.spread.high[rows], step, start, count)
+        either *= 0.5
+        _multiply(phi, book.spread.p[:, rows], either)
+    if book.unknown.p.shape[1]:
+        drawn = _mean_power(book.unknown.atoms, book.unknown.weights, step, start, count)
+        for rows in blocks(book.unknown.p.shape[1], 1024):
+            _multiply(phi, book.unknown.p[:, rows], drawn[np.newaxis])
+    if len(book.new.a):
+        came = _mean_power(book.new.a, book.new.rate, step, start, count)
+        phi *= np.exp(np.multiply.outer(book.new.factor, came - book.new.rate.sum()))
+    return phi
+
+
+def _multiply(phi: ComplexArray, p: FloatArray, won: ComplexArray) -> None:
+    """Multiply by the factors 1 - p + p w of some deals, of which w (n, count) is if they win."""
+    for state, chance in enumerate(p):
+        factor = won * chance[:, np.newaxis]
+        factor += 1.0 - chance[:, np.newaxis]
+        phi[state] *= np.multiply.reduce(factor, axis=0)
+
+
+def _mean_power(
+    a: FloatArray, mass: FloatArray, step: float, start: int, count: int
+) -> ComplexArray:
+    """Return sum_j mass_j exp(i k step a_j) for k = start .. , (count,)."""
+    total = np.zeros(count, dtype=np.complex128)
+    for rows in blocks(len(a), 1024):
+        total += mass[rows] @ powers(a[rows], step, start, count)
+    return total
 
 
 def _easy_size(count: int) -> int:

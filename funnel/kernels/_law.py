@@ -11,10 +11,20 @@ if TYPE_CHECKING:
 
     from funnel.typing import FloatArray, IntArray
 
-__all__ = ["Law", "cdf", "mix", "moved", "quantile", "step_law", "survival", "total_cumulants"]
+__all__ = [
+    "Law",
+    "cdf",
+    "mix",
+    "mixed_cumulants",
+    "moved",
+    "quantile",
+    "step_law",
+    "survival",
+    "total_cumulants",
+]
 
 TIE = 64.0 * float(np.finfo(np.float64).eps)
-"""Amounts closer than this, relative to the largest possible value, are one amount."""
+"""Amounts closer than this, relative to the largest of them, are one amount."""
 
 CELLS = 65_536
 """Most points in the table of a law."""
@@ -36,7 +46,8 @@ class Law(NamedTuple):
     shift : float
         How far amounts were moved at most, major units; 0.0 where none was moved.
     lower, upper : float
-        Smallest and largest possible value, major units.
+        Smallest and largest possible value, major units; infinity where deals of any number may
+        come.
     cumulants : FloatArray
         (4,) exact mean, variance, third and fourth cumulant.
     support : FloatArray
@@ -71,10 +82,15 @@ def step_law(
     """Build a law of steps from values in increasing order and their mass."""
     lower, upper = bounds
     values = np.clip(values, lower, upper)
-    values, mass = merge_ties(values, np.maximum(mass, 0.0), TIE * max(abs(lower), abs(upper)))
+    values, mass = merge_ties(values, np.maximum(mass, 0.0), _tie(values))
     cumulative = np.cumsum(mass)
     cumulative /= cumulative[-1]
     return Law(method, error, shift, lower, upper, cumulants, values, cumulative, np.empty(0))
+
+
+def _tie(values: FloatArray) -> float:
+    """Return how far apart one amount may be found twice; values are sorted."""
+    return TIE * float(max(abs(values[0]), abs(values[-1])))
 
 
 def merge_ties(values: FloatArray, mass: FloatArray, width: float) -> tuple[FloatArray, FloatArray]:
@@ -207,7 +223,7 @@ def mix(laws: Sequence[Law], weights: FloatArray) -> Law:
     """
     bounds = min(law.lower for law in laws), max(law.upper for law in laws)
     error = float(sum(weight * law.error for law, weight in zip(laws, weights, strict=True)))
-    cumulants = _mixed_cumulants(np.stack([law.cumulants for law in laws]), weights)
+    cumulants = mixed_cumulants(np.stack([law.cumulants for law in laws]), weights)
     if all(law.density.size for law in laws):
         table = _mixed_tables(laws, weights)
         return Law("mixture", error, max(law.shift for law in laws), *bounds, cumulants, *table)
@@ -238,7 +254,7 @@ def moved(law: Law, amount: float) -> Law:
 
 def total_cumulants(constant: float, *parts: FloatArray) -> FloatArray:
     """Return the cumulants of a constant plus independent parts."""
-    cumulants = np.array([constant, 0.0, 0.0, 0.0])
+    cumulants = np.array([constant, 0.0, 0.0, 0.0])  # (4,), or (m, 4) by adding such
     for part in parts:
         cumulants = cumulants + part
     return cumulants
@@ -246,7 +262,7 @@ def total_cumulants(constant: float, *parts: FloatArray) -> FloatArray:
 
 def _step_cdf(law: Law, x: FloatArray, side: str) -> FloatArray:
     """Return the mass of the atoms up to x, those at x included on the right side only."""
-    tie = TIE * max(abs(law.lower), abs(law.upper))
+    tie = _tie(law.support)
     padded = np.concatenate([np.zeros(1), law.cumulative])
     if side == "right":
         return padded[np.searchsorted(law.support, x + tie, "right")]
@@ -332,7 +348,7 @@ def _as_steps(law: Law) -> Law:
     )
 
 
-def _mixed_cumulants(cumulants: FloatArray, weights: FloatArray) -> FloatArray:
+def mixed_cumulants(cumulants: FloatArray, weights: FloatArray) -> FloatArray:
     """Return the cumulants (4,) of a mixture from those of its parts (M, 4)."""
     mean = float(weights @ cumulants[:, 0])
     away = cumulants[:, 0] - mean

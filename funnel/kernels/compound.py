@@ -1,18 +1,20 @@
 """The distribution of booked money: a constant plus independent deals, each won or lost.
 
-X = constant + sum_i B_i A_i with B_i ~ Bernoulli(p_i) and A_i a known amount, one of two amounts
-where it may change until the deal is won, or one drawn from a distribution that deals of unknown
-amount share. `deal_law` takes deals as they are; `law` takes
-what is kept of them: large deals exactly, the others as cumulants, which add up over months,
-owners and segments. Both return a `Law`, read with `cdf`, `survival` and `quantile`.
+X = constant + sum_i B_i A_i with B_i ~ Bernoulli(p_i), or Poisson(r_i) where deals may come in any
+number, and A_i a known amount, one of two amounts where it may change until the deal is won, or one
+drawn from a distribution that deals of unknown amount share. Chances may depend on a state that all
+deals share. `deal_law` takes deals as they are; `law` takes what is kept of them: large deals
+exactly, the others as cumulants, which add up over months, owners and segments. Both return a
+`Law`, read with `cdf`, `survival` and `quantile`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from funnel.kernels._between import apart, between
 from funnel.kernels._book import NO_UNKNOWN, Unknown, fold, window
 from funnel.kernels._bulk import (
     EMPTY_BULK,
@@ -32,6 +34,7 @@ from funnel.kernels._cumulants import (
 )
 from funnel.kernels._lattice import enumerated_law, lattice_law
 from funnel.kernels._law import CELLS, Law, cdf, mix, moved, quantile, survival
+from funnel.kernels._poisson import NO_POISSON, Poisson, poisson
 from funnel.kernels._spread import normal_form, parted
 from funnel.kernels._units import common_unit
 from funnel.kernels._wins import poisson_binomial
@@ -42,10 +45,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LARGE_BOOK",
+    "NO_POISSON",
     "SMALL_BOOK",
     "Bulk",
     "Law",
+    "Poisson",
     "Unknown",
+    "between",
     "cdf",
     "common_unit",
     "compound_cumulants",
@@ -56,6 +62,7 @@ __all__ = [
     "law",
     "mix",
     "normal_form",
+    "poisson",
     "poisson_binomial",
     "quantile",
     "split_large",
@@ -67,6 +74,8 @@ __all__ = [
 MANY_WHALES, FAR = 4, 0.05
 """Up to this many deals are taken apart when the others' standard deviation is that small a part
 of the whole."""
+
+ONE_STATE = np.ones(1)
 
 FEW = 64
 """Beyond this many deals the cosine series is tried before the lattice."""
@@ -83,22 +92,30 @@ def deal_law(
     *,
     unknown: Unknown = NO_UNKNOWN,
     sd: FloatArray | None = None,
+    new: Poisson = NO_POISSON,
+    weights: FloatArray = ONE_STATE,
 ) -> Law:
-    """Return the law of a constant plus independent deals.
+    """Return the law of a constant plus deals that are independent, or so given a shared state.
 
-    ``float, (n,), (n,) -> Law``
+    ``float, (n,) | (m, n), (n,) -> Law``
 
     Parameters
     ----------
     constant : float
         What is certain, major units.
-    p, a : FloatArray
-        (n,) probabilities and amounts >= 0 (major units) of the deals.
+    p : FloatArray
+        (n,) probabilities of the deals, or (m, n) in each of m states.
+    a : FloatArray
+        (n,) amounts >= 0 of the deals, major units.
     unknown : Unknown
         Deals whose amounts are drawn; none by default.
     sd : FloatArray or None
         (n,) standard deviations of the amounts if booked, `a` being their means; None for amounts
         that are certain.
+    new : Poisson
+        Deals that come in Poisson numbers, from `poisson`; none by default.
+    weights : FloatArray
+        (m,) probabilities of the states; by default there is one state.
 
     Returns
     -------
@@ -119,17 +136,36 @@ def deal_law(
     >>> one = deal_law(0.0, np.array([0.5]), np.array([8.0]), sd=np.array([2.0]))
     >>> one.support.tolist(), one.cumulative.tolist()
     ([0.0, 6.0, 10.0], [0.5, 0.75, 1.0])
+
+    Good times or bad ones, each as likely; and deals of 1 of which 0.1 are expected.
+
+    >>> found = deal_law(0.0, np.array([[0.7], [0.3]]), np.array([2.0]), weights=np.full(2, 0.5))
+    >>> found.cumulative.tolist()
+    [0.5, 1.0]
+    >>> new = poisson(np.array([0.1]), np.array([1.0]))
+    >>> cdf(deal_law(0.0, np.empty(0), np.empty(0), new=new), np.zeros(1)).round(6).tolist()
+    [0.904837]
     """
     constant, p, a, sd = normal_form(constant, p, a, sd)
+    rest: dict[str, Any] = {"unknown": unknown, "new": new, "weights": weights}
     if len(a) <= SMALL_BOOK:
-        return law(constant, p, a, unknown=unknown, sd=sd)
-    exact = split_large(p, a, standard_deviation(p, a, sd=sd), sd=sd)
-    bulk = summarize_bulk(p, a, exact, sd=sd)
+        return law(constant, p, a, sd=sd, **rest)
+    states = np.atleast_2d(p)
+    exact = np.any(
+        [split_large(one, a, standard_deviation(one, a, sd=sd), sd=sd) for one in states], axis=0
+    )
+    bulk = _joined([summarize_bulk(one, a, exact, sd=sd) for one in states])
     kept = None if sd is None else sd[exact]
-    found = law(constant, p[exact], a[exact], bulk=bulk, unknown=unknown, sd=kept)
+    found = law(constant, p[..., exact], a[exact], bulk=bulk, sd=kept, **rest)
     if found.error > TOLERABLE and len(a) <= LARGE_BOOK and bulk.total:
-        return law(constant, p, a, unknown=unknown, sd=sd)
+        return law(constant, p, a, sd=sd, **rest)
     return found
+
+
+def _joined(bulks: list[Bulk]) -> Bulk:
+    """Return the bulk of the same deals in several states."""
+    cumulants = np.array([bulk.cumulants for bulk in bulks])
+    return bulks[0]._replace(cumulants=cumulants, stray=max(bulk.stray for bulk in bulks))
 
 
 def law(
@@ -140,23 +176,23 @@ def law(
     bulk: Bulk = EMPTY_BULK,
     unknown: Unknown = NO_UNKNOWN,
     sd: FloatArray | None = None,
+    new: Poisson = NO_POISSON,
+    weights: FloatArray = ONE_STATE,
 ) -> Law:
     """Return the law of a constant, deals kept exactly, and a bulk of small ones.
 
-    ``float, (m,), (m,) -> Law``
+    ``float, (k,) | (m, k), (k,) -> Law``
 
     Parameters
     ----------
     constant : float
         What is certain, major units.
     p, a : FloatArray
-        (m,) probabilities and amounts >= 0 (major units) of the deals kept exactly.
+        (k,) or (m, k) probabilities and (k,) amounts >= 0 (major units) of the deals kept exactly.
     bulk : Bulk
         Summary of the others (see `split_large` for which these may be); none by default.
-    unknown : Unknown
-        Deals whose amounts are drawn; none by default.
-    sd : FloatArray or None
-        (m,) standard deviations of the amounts if booked, see `deal_law`.
+    unknown, sd, new, weights
+        As in `deal_law`.
 
     Returns
     -------
@@ -168,7 +204,8 @@ def law(
     Up to 2^16 outcomes are enumerated. Most other books go by a cosine series of the characteristic
     function. Where it would converge too slowly, up to four deals that dwarf all others are taken
     apart, and what is left is convolved on a lattice, as are small books. Lattice and series are
-    exact where amounts are multiples of a common unit that is not too small.
+    exact where amounts are multiples of a common unit that is not too small. What depends on the
+    state alone is done for each; where the laws of the states stand apart, see `between`.
 
     Examples
     --------
@@ -178,12 +215,15 @@ def law(
     ('cos', [4800.0, 5200.0])
     """
     constant, p, a, sd = normal_form(constant, p, a, sd)
-    return _best(fold(constant, parted(p, a, sd), bulk, unknown))
+    deals = parted(p, a, sd)
+    return _best(fold(constant, deals, bulk, unknown=unknown, new=new, weights=weights))
 
 
 def _best(book: Book) -> Law:
     """Return the law of a book by the most exact method that it allows."""
-    if not book.bulk.total and _outcomes(book) <= np.log2(CELLS):
+    if apart(book.states[:, 0], book.states[:, 1]):
+        return between(_each(book), book.weights)
+    if not (book.bulk.total or len(book.new.a)) and _outcomes(book) <= np.log2(CELLS):
         return enumerated_law(book)
     low, high = window(book)
     on_steps = book.on_steps(high - low)
@@ -191,15 +231,22 @@ def _best(book: Book) -> Law:
         found = cos_law(book, low, high)
         if found is not None:
             return found
-    if not on_steps and (whales := _whales(book)).size:
-        return _given_whales(book, whales)
-    return lattice_law(book, low, high)
+    if on_steps or not (whales := _whales(book)).size:
+        return lattice_law(book, low, high)
+    if len(book.weights) > 1:
+        return mix(_each(book), book.weights)
+    return _given_whales(book, whales)
+
+
+def _each(book: Book) -> list[Law]:
+    """Return the law in each state."""
+    return [_best(book.alone(state)) for state in range(len(book.weights))]
 
 
 def _outcomes(book: Book) -> float:
     """Return the binary logarithm of the number of outcomes of a book without bulk."""
-    drawn = len(book.unknown.p) * float(np.log2(1.0 + len(book.unknown.atoms)))
-    return len(book.p) + len(book.spread.p) * float(np.log2(3.0)) + drawn
+    drawn = book.unknown.p.shape[1] * float(np.log2(1.0 + len(book.unknown.atoms)))
+    return float(len(book.a) + len(book.spread.low) * np.log2(3.0) + drawn)
 
 
 def _whales(book: Book) -> IntArray:
@@ -207,26 +254,30 @@ def _whales(book: Book) -> IntArray:
 
     Those with two amounts count after the others.
     """
-    variance = np.append(book.p * (1.0 - book.p) * book.a**2, book.spread.variance)
+    variance = np.append(book.p * (1.0 - book.p) * book.a**2, book.spread.variance, axis=1)
+    variance, whole = book.weights @ variance, float(book.weights @ book.states[:, 1])
     order = np.argsort(-variance)[:MANY_WHALES]
-    rest = book.cumulants[1] - np.cumsum(variance[order])
-    few = np.flatnonzero(rest < FAR**2 * book.cumulants[1])
+    few = np.flatnonzero(whole - np.cumsum(variance[order]) < FAR**2 * whole)
     return order[: few[0] + 1] if few.size else order[:0]
 
 
 def _given_whales(book: Book, whales: IntArray) -> Law:
     """Return the mixture, over the outcomes of a few deals, of the law of the others."""
-    others = np.ones(len(book.p) + len(book.spread.p), dtype=np.bool_)
+    n = len(book.a)
+    others = np.ones(n + len(book.spread.low), dtype=np.bool_)
     others[whales] = False
-    one, two = others[: len(book.p)], others[len(book.p) :]
-    deals = book.p[one], book.a[one], book.spread.select(two)
-    rest = _best(fold(book.constant, deals, book.bulk, book.unknown))
+    one, two = others[:n], others[n:]
+    deals = book.p[:, one], book.a[one], book.spread.select(two)
+    left: dict[str, Any] = {"unknown": book.unknown, "new": book.new, "weights": book.weights}
+    rest = _best(fold(book.constant, deals, book.bulk, **left))
     offsets, mass = np.zeros(1), np.ones(1)
-    plain = whales[whales < len(book.p)]
-    for p, amount in zip(book.p[plain], book.a[plain], strict=True):
+    plain = whales[whales < n]
+    for p, amount in zip(book.p[0, plain], book.a[plain], strict=True):
         offsets = np.append(offsets, offsets + amount)
         mass = np.append(mass * (1.0 - p), mass * p)
-    for p, low, high in zip(*book.spread.select(~two), strict=True):
+    for p, low, high in zip(
+        book.spread.p[0, ~two], book.spread.low[~two], book.spread.high[~two], strict=True
+    ):
         offsets = np.concatenate([offsets, offsets + low, offsets + high])
         mass = np.concatenate([mass * (1.0 - p), 0.5 * mass * p, 0.5 * mass * p])
     mixed = mix([moved(rest, offset) for offset in offsets], mass)

@@ -11,6 +11,7 @@ import funnel as fn
 from funnel.errors import SchemaMismatchError, ValidationError
 from funnel.forecasting import _cells, _many
 from funnel.forecasting._books import CellBook
+from funnel.forecasting._states import States
 from funnel.kernels import compound, threads
 from funnel.kernels.cells import COUNT, UNKNOWN, gather, places, power_sums
 from funnel.tables import sums
@@ -242,12 +243,13 @@ def test_laws_of_many_deals_are_those_of_their_rows(spread):
     outlook = fitted.forecast(pipeline, HORIZON)
     rows = attrs.evolve(outlook, deals=outlook.deals)
     assert np.count_nonzero(outlook.deals.part == 1) > compound.LARGE_BOOK
+    alone = States(np.zeros(1), np.ones(1))
     pairs = [
         (outlook.total(), rows.total()),
         (outlook.between("2026-07", "2026-07"), rows.between("2026-07", "2026-07")),
         (outlook.parts["open"].total(), rows.parts["open"].total()),
     ]
-    assert _many.many_deals_law(pairs[0][0].book, outlook.unknown, 0.0, 1.0) is not None
+    assert _many.many_deals_law(pairs[0][0].book, outlook.unknown, alone) is not None
     for mine, theirs in pairs[: 3 if spread == "independent" else 1]:
         for q in (0.1, 0.5, 0.9):
             off = (mine.quantile(q) - theirs.quantile(q)) / theirs.sd

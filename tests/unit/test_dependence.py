@@ -211,6 +211,24 @@ def test_laws_agree_with_moments_and_simulation(shock, dispersion):
         assert pytest.approx(q, abs=4 * np.sqrt(q * (1 - q) / 20_000) + 0.004) == below
 
 
+def test_new_deals_come_in_poisson_numbers():
+    """P(none of 1.5 expected) is exp(-1.5), mixed over the level; the law has the stated variance.
+
+    Simulation draws the numbers themselves: P90 of 20,000 draws is good to 0.02 in probability.
+    """
+    rows = deals([0.5, 1.0, 0.3], [100.0, 70.0, np.nan], ["new", "new", "new"])
+    plain = outlook(rows)
+    assert pytest.approx(1.0 - np.exp(-1.8)) == plain.probability_of(1.0)[0]
+    assert pytest.approx(plain.sd[0]) == plain.laws[0].cumulants[1] ** 0.5
+    assert np.inf == plain.quantile(1.0)[0]
+    found = outlook(rows, dispersion=0.4)
+    none = np.mean(np.exp(-1.8 * gamma_nodes(0.4, MANY)))
+    assert pytest.approx(1.0 - none, abs=1e-9) == found.probability_of(1.0)[0]
+    drawn = found.simulate(20_000, rng=4)[:, 0]
+    for target in (100.0, 200.0, 400.0):
+        assert pytest.approx(np.mean(drawn >= target), abs=0.015) == found.probability_of(target)[0]
+
+
 @pytest.mark.parametrize("smooth", [False, True])
 def test_a_large_book_has_the_quantiles_of_its_shock(smooth):
     """Independent chance is nothing beside the shock: quantiles are those of the normal law.
