@@ -32,6 +32,7 @@ __all__ = [
     "pushes",
     "rows_on",
     "some_pieces",
+    "whole_deals",
 ]
 
 CHUNK = 1 << 16
@@ -187,7 +188,7 @@ def pieces(
     Pieces
     """
     funnel = first_entered, on_hold, ladder, outcomes
-    whole = list(_whole_deals(deal))
+    whole = list(whole_deals(deal, CHUNK))
     length = sum(np.count_nonzero(_changes(deal[rows], stage[rows])) for rows in whole)
     nothing = _pieces(deal[:0], at[:0], stage[:0], *funnel)
     lengths = [*[length] * (len(nothing) - 1), len(deal)]
@@ -203,9 +204,9 @@ def pieces(
     return found
 
 
-def _whole_deals(deal: IntArray) -> Iterator[slice]:
-    """Yield ranges of rows of whole deals, whose temporary arrays stay in the cache."""
-    edges = [*np.searchsorted(deal, deal[::CHUNK]).tolist(), len(deal)]
+def whole_deals(deal: IntArray, rows: int) -> Iterator[slice]:
+    """Cut the rows of a log between deals, into ranges of about so many."""
+    edges = [*np.searchsorted(deal, deal[::rows]).tolist(), len(deal)]
     return (slice(*edge) for edge in itertools.pairwise(dict.fromkeys(edges)))
 
 
@@ -280,7 +281,7 @@ def clocks(
     day, days on hold left out; `NO_DAY` where the day of entry is unknown. See `pieces`.
     """
     found = np.empty(len(deal), dtype=np.int32)
-    for rows in _whole_deals(deal):
+    for rows in whole_deals(deal, CHUNK):
         cut = _cut(deal[rows], at[rows], stage[rows], first_entered, on_hold)
         clock = np.where(cut.age < 0, NO_DAY, cut.age - cut.start)
         found[rows] = clock[np.cumsum(cut.change) - 1]

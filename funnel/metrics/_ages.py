@@ -9,6 +9,7 @@ import numpy as np
 
 from funnel.kernels import survival
 from funnel.kernels.arrays import frozen
+from funnel.kernels.trace import first_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +34,10 @@ class Counts:
         """Count keys, of which each stands for `count`, or for one."""
         if count is None:
             return cls(*np.unique(key, return_counts=True))
-        found, place = np.unique(key, return_inverse=True)
-        total = np.zeros(len(found), dtype=np.int64)
-        np.add.at(total, place, count)
-        return cls(found, total)
+        order = np.argsort(key, kind="stable")  # most keys are in order already
+        ranked = key[order]
+        begins = np.flatnonzero(first_rows(ranked))
+        return cls(ranked[begins], np.add.reduceat(count[order], begins))
 
     def merge(self, other: Counts, /) -> Counts:
         """Add up; keys that cancel out stay with 0."""

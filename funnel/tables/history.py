@@ -242,12 +242,12 @@ class History(Table):
     def stays(self) -> Stays:
         """How often each kind of stay occurs, see `funnel.kernels.stays`; on hold counts as one."""
         found = count_stays(
-            self.bounds,
+            self.deal,
             self.at,
             self.stage,
             first_entered=self.first_entered,
             states=len(self.funnel.ids),
-            window=(self.observed_from, self.observed_until),
+            until=self.observed_until,
         )
         return Stays(*(frozen(column) for column in found))
 

@@ -111,11 +111,11 @@ def test_an_empty_log_has_no_stays():
     """No rows, no kinds."""
     nothing = np.empty(0, dtype=np.int32)
     found = stays.count_stays(
-        np.zeros(1, dtype=np.int64),
+        nothing,
         nothing,
         nothing.astype(np.int16),
         first_entered=nothing,
         states=3,
-        window=(0, 10),
+        until=10,
     )
     assert [len(column) for column in found] == [0] * 6
