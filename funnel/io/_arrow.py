@@ -37,11 +37,13 @@ def is_text(kind: Arrow) -> bool:
 
 
 def plain(column: Arrow, header: str) -> Arrow:
-    """Return a column as one array; texts are (large) strings, categories are spelt out."""
+    """Return a column as one array; texts are (large) strings, or codes into them."""
     pa = arrow()
     types = pa.types
     if types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+        if types.is_string(column.type.value_type):
+            return column.unify_dictionaries().combine_chunks()
+        column = spelt(column)
     big = types.is_string(column.type) and column.nbytes >= LONGEST
     if big or str(column.type) == "string_view":
         column = column.cast(pa.large_string())
@@ -52,6 +54,13 @@ def plain(column: Arrow, header: str) -> Arrow:
     if not (is_text(kind) or number or date or types.is_boolean(kind) or types.is_null(kind)):
         msg = f"column {header!r} must hold texts, numbers or dates, and holds {kind}. Convert it."
         raise ReadError(msg)
+    return column
+
+
+def spelt(column: Arrow) -> Arrow:
+    """Return a column whose texts are written out in every row."""
+    if arrow().types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
     return column
 
 
@@ -88,10 +97,21 @@ def one_of(texts: Arrow, names: Sequence[str]) -> np.ndarray[Any, Any]:
 
 
 def encode(texts: Arrow) -> tuple[IntArray, Arrow]:
-    """(n,) -> (n,) int32 codes, -1 where null, and the distinct texts."""
-    coded = texts.dictionary_encode()
+    """(n,) -> (n,) int32 codes, -1 where null, and the distinct texts that occur."""
+    pa = arrow()
+    if pa.types.is_dictionary(texts.type):
+        codes, distinct = _codes(texts)
+        counts = np.bincount(codes + 1, minlength=len(distinct) + 1)
+        if counts[1:].all() and len(distinct.unique().drop_null()) == len(distinct):
+            return codes, distinct
+        texts = spelt(texts)
+    return _codes(texts.dictionary_encode())
+
+
+def _codes(coded: Arrow) -> tuple[IntArray, Arrow]:
+    """Return the codes of a column, -1 where null, and what they stand for."""
     codes: np.ndarray[Any, Any] = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return codes, coded.dictionary
+    return codes.astype(np.int32, copy=False), coded.dictionary
 
 
 def raw(texts: Arrow) -> tuple[np.ndarray[Any, Any], IntArray]:

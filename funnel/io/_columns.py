@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from funnel.errors import ReadError, UnknownColumnError, ValidationError
-from funnel.io._arrow import Arrow, plain
+from funnel.io._arrow import Arrow, plain, spelt
 from funnel.tables import Findings, History
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ class Sheet:
         return name in self.columns
 
     def column(self, name: str) -> tuple[Arrow, str]:
-        """Return a column and its header."""
+        """Return a column and its header; texts are written out."""
+        return spelt(self.columns[name]), self.headers[name]
+
+    def coded(self, name: str) -> tuple[Arrow, str]:
+        """Return a column and its header; texts may be codes into distinct ones."""
         return self.columns[name], self.headers[name]
 
 

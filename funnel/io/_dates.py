@@ -119,8 +119,10 @@ def _place(stamps: Stamps, clock: Clock) -> Moments:
         moments = moments.copy()
         moments[naive] = _zones.to_utc(moments[naive], source)
         utc = utc | naive
-    wall = moments.copy()
-    wall[utc] = _zones.to_wall(moments[utc], clock.timezone)
+    wall = moments
+    if utc.any():
+        wall = moments.copy()
+        wall[utc] = _zones.to_wall(moments[utc], clock.timezone)
     days = np.where(stamps.known, wall // _zones.DAY, NO_DAY).astype(np.int32)
     if not stamps.timed.any():
         return Moments(days, None)

@@ -61,7 +61,13 @@ class Stamps(NamedTuple):
         known, odd, timed, zoned = (np.append(flag, False)[codes] for flag in flags)
         return Stamps(np.append(self.micros, 0)[codes], known, odd, timed, zoned)
 
-    def fill(self, rows: IntArray, micros: IntArray, timed: BoolArray, zoned: BoolArray) -> None:
+    def fill(
+        self,
+        rows: IntArray | slice,
+        micros: IntArray,
+        timed: BoolArray | bool,  # noqa: FBT001 - one for all
+        zoned: BoolArray | bool,  # noqa: FBT001
+    ) -> None:
         """Write down what was read in some rows."""
         self.micros[rows], self.known[rows] = micros, True
         self.timed[rows], self.zoned[rows] = timed, zoned
@@ -70,7 +76,8 @@ class Stamps(NamedTuple):
 def read_texts(texts: Arrow, header: str, *, day_first: bool | None) -> Stamps:
     """Read (n,) texts; a column of clean ISO dates takes a short way."""
     compute = arrow().compute
-    filled = compute.if_else(compute.equal(texts, ""), None, texts)
+    empty = compute.equal(texts, "")
+    filled = compute.if_else(empty, None, texts) if mask(empty).any() else texts
     found = Stamps.blank(len(texts))
     if _read_iso(filled, mask(filled.is_valid()), found):
         return found
@@ -81,8 +88,9 @@ def read_texts(texts: Arrow, header: str, *, day_first: bool | None) -> Stamps:
 def _read_iso(texts: Arrow, rows: BoolArray, found: Stamps) -> bool:
     """Read rows that are ISO dates throughout, or ISO time stamps throughout; else nothing."""
     pa = arrow()
-    where = np.flatnonzero(rows)
-    given = texts if len(where) == len(texts) else texts.filter(pa.array(rows))
+    every = bool(rows.all())
+    where = slice(None) if every else np.flatnonzero(rows)
+    given = texts if every else texts.filter(pa.array(rows))
     shortest = pa.compute.min(pa.compute.binary_length(given)).as_py() or 0
     kinds = (pa.timestamp("us"), pa.timestamp("us", "UTC"))
     for kind in kinds if shortest > len("2026-06-30") else (pa.date32(),):
@@ -90,9 +98,9 @@ def _read_iso(texts: Arrow, rows: BoolArray, found: Stamps) -> bool:
         if cast is None:
             continue
         timed = kind in kinds
-        plain = numbers(cast.cast(pa.int64() if timed else pa.int32()), 0).astype(np.int64)
-        flags = (np.full(len(where), flag) for flag in (timed, kind == kinds[1]))
-        found.fill(where, plain if timed else plain * DAY, *flags)
+        plain = numbers(cast.cast(pa.int64() if timed else pa.int32()), 0)
+        micros = plain if timed else plain.astype(np.int64) * DAY
+        found.fill(where, micros, timed, kind == kinds[1])
         return True
     return False
 

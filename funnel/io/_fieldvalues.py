@@ -79,7 +79,7 @@ def track_columns(
         findings += odd
     fixed = {name: kind_of(values) for name, values in beside.items()}
     style = attrs.evolve(style, kinds={**style.kinds, **fixed})
-    texts = {part: to_text(sheet.columns[part]) for part in ("new", "old") if part in sheet}
+    texts = {part: to_text(sheet.column(part)[0]) for part in ("new", "old") if part in sheet}
     targets = log.values["field"]
     changing = targets.names if isinstance(targets, Texts) else ()
     tracks: dict[str, Track] = {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funnel.errors import ReadError
-from funnel.io._arrow import Arrow, arrow, encode, plain, to_text
+from funnel.io._arrow import Arrow, arrow, encode, plain, spelt, to_text
 from funnel.io._columns import places
 from funnel.io._parts import ROW
 from funnel.kernels import keys
@@ -73,7 +73,7 @@ def _tables(source: Source, headers: list[str], positions: list[int]) -> Iterato
     distinct = list(dict.fromkeys(positions))
     for table in source.stream(distinct) if source.stream else ():
         columns = [
-            plain(table.column(distinct.index(position)), header)
+            spelt(plain(table.column(distinct.index(position)), header))
             for header, position in zip(headers, positions, strict=True)
         ]
         yield arrow().table(dict(zip(headers, columns, strict=True)))
@@ -114,7 +114,7 @@ def _cast(table: Arrow, schema: Arrow, name: str) -> Arrow:
 
 def _bucket(ids: Arrow, header: str, count: int) -> IntArray:
     """(n,) -> (n,): the bucket of each row; that of rows without an id is the first."""
-    texts = arrow().compute.utf8_trim_whitespace(to_text(plain(ids, header)))
+    texts = arrow().compute.utf8_trim_whitespace(to_text(spelt(plain(ids, header))))
     codes, distinct = encode(texts)
     found = keys.of_names(distinct.to_pylist()) % np.uint64(count)
     return np.append(found.astype(np.int64), 0)[codes]

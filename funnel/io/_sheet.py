@@ -112,7 +112,7 @@ def state_values(
             found, odd = read_money(*sheet.column(name), name=name, style=style)
             values[name], signs = found.values, found.signs
         else:
-            read, odd = read_values(*sheet.column(name), name=name, style=style)
+            read, odd = read_values(*sheet.coded(name), name=name, style=style)
             if name == "currency" and isinstance(read, Texts):
                 currency = read
             else:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _PARQUET = b"PAR1"
+CODED = 4
+"""Bytes that a text takes at most in a column of Parquet where few occur: codes of two bytes."""
+
 _PARQUET_NAMES = {".parquet", ".pq", ".parq"}
 
 
@@ -152,9 +155,12 @@ def _open_parquet(path: Path, name: str) -> Source:
     columns = tuple(file.schema_arrow.names)
 
     def load(positions: Sequence[int]) -> tuple[Arrow, Findings]:
-        """Read some columns."""
+        """Read some columns, texts of which few occur as codes."""
         try:
-            table = file.read(columns=[columns[position] for position in positions])
+            coded = pq.ParquetFile(
+                path, metadata=file.metadata, read_dictionary=_few(file.metadata)
+            )
+            table = coded.read(columns=[columns[position] for position in positions])
         except (pa.ArrowException, OSError) as error:
             raise explained(error) from error
         return table.select([columns[position] for position in positions]), Findings.empty()
@@ -169,6 +175,18 @@ def _open_parquet(path: Path, name: str) -> Source:
             raise explained(error) from error
 
     return Source(name, columns, load, stream=stream)
+
+
+def _few(metadata: Arrow) -> list[str]:
+    """Return the columns of a Parquet file in which few values occur, by the bytes they take."""
+    rows = metadata.num_rows
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    found = []
+    for place in range(metadata.num_columns):
+        size = sum(group.column(place).total_uncompressed_size for group in groups)
+        if size < CODED * rows:
+            found.append(metadata.schema.column(place).path)
+    return found
 
 
 def _open_frame(source: object) -> Source:

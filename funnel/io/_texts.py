@@ -60,7 +60,8 @@ def from_names(codes: IntArray, names: Sequence[str]) -> Texts:
 
 def read_texts(column: Arrow, header: str, *, name: str) -> tuple[Texts, Findings]:
     """Read a column of names; outer blanks are cut and reported, inner NULs refused."""
-    codes, distinct = encode(to_text(column))
+    coded = arrow().types.is_dictionary(column.type)
+    codes, distinct = encode(column if coded else to_text(column))
     return _trimmed(codes, distinct, header, name=name)
 
 
@@ -83,11 +84,27 @@ def _trimmed(codes: IntArray, distinct: Arrow, header: str, *, name: str) -> tup
 def read_ids(column: Arrow, header: str) -> tuple[Texts, Findings]:
     """Read a column of ids; their codes are their ranks, and -1 where there is none."""
     text = to_text(column).fill_null("")
+    if len(text) > 1:  # most logs have the rows of a deal side by side: each id is read once
+        changed = mask(arrow().compute.not_equal(text.slice(1), text.slice(0, len(text) - 1)))
+        begins = np.append(0, np.flatnonzero(changed) + 1)
+        if 2 * len(begins) <= len(text):
+            ids, findings = _read_ids(text.take(arrow().array(begins)), header)
+            if not findings.groups:
+                codes = np.repeat(ids.codes, np.diff(begins, append=len(text)))
+                ordered = (ids.codes[1:] >= ids.codes[:-1]).all()
+                return Texts(
+                    codes, ids.distinct, np.arange(len(codes)) if ordered else None
+                ), findings
+    return _read_ids(text, header)
+
+
+def _read_ids(text: Arrow, header: str) -> tuple[Texts, Findings]:
+    """Read ids as texts without nulls."""
     packed = Packed(*raw(text))
     used = packed.data[packed.bounds[0] : packed.bounds[-1]]
     found = order.by_text(*packed) if used.all() else None
     if found is None:
-        ids, findings = read_texts(column, header, name="id")
+        ids, findings = read_texts(text, header, name="id")
         return _ranked(ids), findings
     rows, fresh = found
     codes = np.empty(len(rows), dtype=np.int32)

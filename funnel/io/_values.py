@@ -13,7 +13,7 @@ import numpy as np
 
 from funnel.errors import ReadError, ValidationError
 from funnel.io._amounts import SIGNS, Amounts, Decimal, read_amounts
-from funnel.io._arrow import Arrow, arrow
+from funnel.io._arrow import Arrow, arrow, spelt
 from funnel.io._dates import Clock, Moments, read_moments
 from funnel.io._texts import Texts, from_names, named, read_texts
 from funnel.rules import violations
@@ -140,6 +140,7 @@ def read_money(column: Arrow, header: str, *, name: str, style: Style) -> tuple[
 def read_values(column: Arrow, header: str, *, name: str, style: Style) -> tuple[Values, Findings]:
     """Read a column of any kind but amounts of money."""
     kind = style.kind(name, column)
+    column = column if kind == "category" else spelt(column)
     if kind == "date":
         moments, findings = read_days(column, header, name=name, style=style)
         return moments.day, findings

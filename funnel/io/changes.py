@@ -223,7 +223,7 @@ def _states(
     currency_code: str | None,
 ) -> tuple[Log, Funnel]:
     """Read full states, in order."""
-    stages, findings = read_texts(*sheet.column("stage"), name="stage")
+    stages, findings = read_texts(*sheet.coded("stage"), name="stage")
     funnel = _log.demand_funnel(funnel, schema, stages, reader="read_history")
     row = np.arange(sheet.length)
     codes = _log.stage_codes(stages, funnel, row)

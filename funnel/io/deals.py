@@ -195,7 +195,7 @@ def _read(
     currency_code: str | None,
 ) -> tuple[Log, Funnel]:
     """Read the table, one row a deal; ``closed`` and ``booked_amount`` are among its values."""
-    stages, findings = read_texts(*sheet.column("stage"), name="stage")
+    stages, findings = read_texts(*sheet.coded("stage"), name="stage")
     funnel = _log.demand_funnel(funnel, schema, stages, reader="read_deals")
     row = np.arange(sheet.length)
     codes = _log.stage_codes(stages, funnel, row)
