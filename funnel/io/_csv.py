@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from funnel.typing import BoolArray
+
 BLOCK = 1 << 22
 """Bytes looked at and parsed at a time; no line may be longer."""
 
@@ -172,17 +174,24 @@ def _longest(block: bytes, carried: int, name: str) -> int:
 
 
 def _quotes(block: bytes, odd: int) -> tuple[int, bool]:
-    """Return whether the last line so far has an odd number of quotes, and whether another has."""
+    """Return whether an odd number of quotes came so far, and whether one had before a line end."""
     if b'"' not in block:
-        return odd * (b"\n" not in block), bool(odd) and b"\n" in block
+        return odd, bool(odd) and b"\n" in block
     codes = np.frombuffer(block, dtype=np.uint8)
-    starts = np.flatnonzero(codes == ord("\n")) + 1
-    starts = np.concatenate(([0], starts[starts < len(codes)]))
-    quotes = np.add.reduceat(codes == ord('"'), starts, dtype=np.uint8) & 1
-    quotes[0] ^= odd
-    ended = block.endswith(b"\n")
-    lines = quotes if ended else quotes[:-1]
-    return 0 if ended else int(quotes[-1]), bool(lines.any())
+    # One bit a byte: whether the quotes up to it are odd, within each word and then before it.
+    inside = _bits(codes == ord('"'))
+    for shift in (1, 2, 4, 8, 16, 32):
+        inside ^= inside << np.uint64(shift)
+    whole = np.bitwise_xor.accumulate(inside >> np.uint64(63)) ^ np.uint64(odd)
+    before = np.append(np.uint64(odd), whole[:-1])
+    inside ^= np.uint64(0) - before
+    return int(whole[-1]), bool((inside & _bits(codes == ord("\n"))).any())
+
+
+def _bits(marked: BoolArray) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """(n,) -> (n / 64,): marks as bits, the first one the lowest."""
+    packed = np.packbits(marked, bitorder="little")
+    return np.pad(packed, (0, -len(packed) % 8)).view("<u8")
 
 
 def _wraps(file: TextFile) -> bool:

@@ -123,7 +123,9 @@ def _place(stamps: Stamps, clock: Clock) -> Moments:
     if utc.any():
         wall = moments.copy()
         wall[utc] = _zones.to_wall(moments[utc], clock.timezone)
-    days = np.where(stamps.known, wall // _zones.DAY, NO_DAY).astype(np.int32)
+    days = np.empty(len(wall), dtype=np.int32)
+    np.floor_divide(wall, _zones.DAY, out=days, casting="unsafe")
+    days[~stamps.known] = NO_DAY
     if not stamps.timed.any():
         return Moments(days, None)
     # UTC orders changes rightly where the clock is put back, if every moment is known in it.
