@@ -21,6 +21,9 @@ FRAME = frozenset(
 )
 """Columns that say which deal, where and when; all others are part of its state."""
 
+DATES = frozenset({"at", "created", "closed", "stage_entered", "expected_close"})
+"""Columns that hold dates, whatever they are called in the source."""
+
 RESERVED = FRAME | (set(inspect.signature(History.from_columns).parameters) - {"attributes"})
 """Names with a meaning of their own; attributes need others."""
 
@@ -117,7 +120,8 @@ def pick(
     """
     positions, findings = places(source, wanted, offered or {})
     distinct = list(dict.fromkeys(positions.values()))
-    table, odd = source.load(distinct)
+    others = {position for name, position in positions.items() if name not in DATES}
+    table, odd = source.load(distinct, [place for place in distinct if place not in others])
     if not table.num_rows:
         msg = f"{source.name} has a header and no rows."
         raise ReadError(msg)

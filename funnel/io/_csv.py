@@ -14,7 +14,7 @@ import gzip
 import io
 import re
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -23,7 +23,7 @@ from funnel.errors import ReadError
 from funnel.io._arrow import Arrow, arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from funnel.typing import BoolArray
@@ -254,88 +254,96 @@ def header(file: TextFile, delimiter: str | None) -> tuple[tuple[str, ...], str]
 
 
 def read_columns(
-    file: TextFile, positions: tuple[int, ...], width: int, delimiter: str
+    file: TextFile,
+    positions: Sequence[int],
+    width: int,
+    delimiter: str,
+    *,
+    dates: Sequence[int] = (),
 ) -> tuple[Arrow, TextFile]:
-    """Return some columns as texts, named by their position in the header, and what the file is."""
+    """Return some columns as texts, named by their position in the header, and what the file is.
+
+    Those of `dates` are dates, where all are clean ISO dates.
+    """
     pa = arrow()
+    columns = _Columns(tuple(positions), width, delimiter)
     if not file.sure and not _wraps(file):
-        try:
-            return _parse(file, positions, width, delimiter, block=SMALL), file
-        except (pa.ArrowInvalid, UnicodeError):
-            pass  # what is wrong is found out below
+        for typed in (columns._replace(dates=tuple(dates)), columns) if dates else (columns,):
+            try:
+                return _parse(file, typed, block=SMALL), file
+            except (pa.ArrowInvalid, UnicodeError):
+                pass  # what is wrong is found out below
     if not file.sure:
         file = looked_through(file.path, file.name, None)
     try:
-        return _parse(file, positions, width, delimiter, block=BLOCK), file
+        return _parse(file, columns, block=BLOCK), file
     except (pa.ArrowInvalid, UnicodeError) as error:
         if _RAGGED.search(str(error)):  # rows are numbered only where one thread reads them
             try:
-                return (
-                    _parse(file, positions, width, delimiter, block=BLOCK, threads=False),
-                    file,
-                )
+                return _parse(file, columns, block=BLOCK, threads=False), file
             except pa.ArrowInvalid as numbered:
                 raise _explained(file, numbered, width) from numbered
         raise _explained(file, error, width) from error
 
 
 def stream_columns(
-    file: TextFile, positions: tuple[int, ...], width: int, delimiter: str
+    file: TextFile, positions: Sequence[int], width: int, delimiter: str
 ) -> Iterator[Arrow]:
     """Yield some columns as texts, a block of rows at a time."""
     pa = arrow()
     import pyarrow.csv as pv  # noqa: PLC0415 - an extra
 
     try:
-        content, options = _how(file, positions, width, delimiter, block=BLOCK, threads=False)
+        columns = _Columns(tuple(positions), width, delimiter)
+        content, options = _how(file, columns, block=BLOCK, threads=False)
         for batch in pv.open_csv(content, **options):
             yield pa.table(batch)
     except (pa.ArrowInvalid, UnicodeError) as error:
         raise _explained(file, error, width) from error
 
 
-def _parse(
-    file: TextFile,
-    positions: tuple[int, ...],
-    width: int,
-    delimiter: str,
-    *,
-    block: int,
-    threads: bool = True,
-) -> Arrow:
-    """Parse some columns as texts."""
+class _Columns(NamedTuple):
+    """Which columns are to be parsed, of how many, and which of them as dates."""
+
+    positions: tuple[int, ...]
+    width: int
+    delimiter: str
+    dates: tuple[int, ...] = ()
+
+
+def _parse(file: TextFile, columns: _Columns, *, block: int, threads: bool = True) -> Arrow:
+    """Parse some columns."""
     import pyarrow.csv as pv  # noqa: PLC0415 - an extra
 
-    content, options = _how(file, positions, width, delimiter, block=block, threads=threads)
+    content, options = _how(file, columns, block=block, threads=threads)
     return pv.read_csv(content, **options)
 
 
 def _how(
-    file: TextFile,
-    positions: tuple[int, ...],
-    width: int,
-    delimiter: str,
-    *,
-    block: int,
-    threads: bool,
+    file: TextFile, columns: _Columns, *, block: int, threads: bool
 ) -> tuple[Arrow, dict[str, Arrow]]:
     """Return what pyarrow is to read, and how."""
     pa = arrow()
     import pyarrow.csv as pv  # noqa: PLC0415 - an extra
 
-    names = [str(position) for position in positions]
+    kinds = {
+        str(position): pa.date32() if position in columns.dates else pa.string()
+        for position in columns.positions
+    }
     content = str(file.path) if file.content is None else pa.BufferReader(file.content)
     return content, {
         "read_options": pv.ReadOptions(
             use_threads=threads,
             block_size=block,
-            column_names=[str(position) for position in range(width)],
+            column_names=[str(position) for position in range(columns.width)],
             skip_rows_after_names=1,
             encoding=file.encoding,
         ),
-        "parse_options": pv.ParseOptions(delimiter=delimiter, newlines_in_values=file.wrapped),
+        "parse_options": pv.ParseOptions(
+            delimiter=columns.delimiter, newlines_in_values=file.wrapped
+        ),
         "convert_options": pv.ConvertOptions(
-            include_columns=names, column_types=dict.fromkeys(names, pa.string())
+            include_columns=list(kinds), column_types=kinds, null_values=[""]
         ),
     }
 

@@ -156,7 +156,8 @@ def without_gaps(log: Log) -> Log:
     told = [group.rows for group in log.findings.groups if group.column == "at"]
     silent = undated[~np.isin(log.row[undated], np.concatenate(told))] if told else undated
     log = log.note("at", "at-missing", LEFT_OUT, silent, log.names(silent))
-    return log.take(np.flatnonzero(keep & (log.day != NO_DAY)))
+    keep &= log.day != NO_DAY
+    return log if keep.all() else log.take(np.flatnonzero(keep))
 
 
 def in_order(log: Log) -> Log:

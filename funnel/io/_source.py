@@ -35,8 +35,8 @@ class Source:
     columns : tuple of str
         Names of its columns.
     load : callable
-        Positions of columns to a table of pyarrow with these columns in this order, and what was
-        found in reading them.
+        Positions of columns, and which of them should hold dates, to a table of pyarrow with these
+        columns in this order, and what was found in reading them.
     findings : Findings
         What had to be found out to open it.
     stream : callable, optional
@@ -45,7 +45,7 @@ class Source:
 
     name: str
     columns: tuple[str, ...]
-    load: Callable[[Sequence[int]], tuple[Arrow, Findings]]
+    load: Callable[[Sequence[int], Sequence[int]], tuple[Arrow, Findings]]
     findings: Findings = attrs.field(factory=Findings.empty)
     stream: Callable[[Sequence[int]], Iterator[Arrow]] | None = None
 
@@ -127,14 +127,14 @@ def _open_csv(
         action = f"read as {found.encoding}"
         return Findings.empty().add("file", "not-utf-8", action, [-1], [path.name])
 
-    def load(positions: Sequence[int]) -> tuple[Arrow, Findings]:
+    def load(positions: Sequence[int], dates: Sequence[int]) -> tuple[Arrow, Findings]:
         """Parse some columns."""
-        table, read = _csv.read_columns(file, tuple(positions), len(columns), between)
+        table, read = _csv.read_columns(file, positions, len(columns), between, dates=dates)
         return table, Findings.empty() if read is file else told(read)
 
     def stream(positions: Sequence[int]) -> Iterator[Arrow]:
         """Parse some columns, block by block."""
-        return _csv.stream_columns(file, tuple(positions), len(columns), between)
+        return _csv.stream_columns(file, positions, len(columns), between)
 
     return Source(name, columns, load, told(file), stream)
 
@@ -154,7 +154,7 @@ def _open_parquet(path: Path, name: str) -> Source:
         raise explained(error) from error
     columns = tuple(file.schema_arrow.names)
 
-    def load(positions: Sequence[int]) -> tuple[Arrow, Findings]:
+    def load(positions: Sequence[int], _: Sequence[int]) -> tuple[Arrow, Findings]:
         """Read some columns, texts of which few occur as codes."""
         try:
             coded = pq.ParquetFile(
@@ -208,7 +208,7 @@ def _open_frame(source: object) -> Source:
         msg = f"the {kind} must name every column once: {' '.join(str(error).split()):.200}"
         raise ReadError(msg) from error
 
-    def load(positions: Sequence[int]) -> tuple[Arrow, Findings]:
+    def load(positions: Sequence[int], _: Sequence[int]) -> tuple[Arrow, Findings]:
         """Fetch some columns."""
         part = frame.select([columns[position] for position in positions])
         eager = part.collect() if isinstance(part, nw.LazyFrame) else part

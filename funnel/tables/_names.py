@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import attrs
 import numpy as np
@@ -93,6 +93,8 @@ class Names:
         source = self.__dict__.get("values")
         if source is None and self.rows is not None:
             return Names(self.source, self.rows[rows])
+        if isinstance(rows, np.ndarray) and rows.dtype.kind == "i":
+            return Names(self.source if source is None else source, cast("IntArray", rows))
         every = np.arange(len(self), dtype=np.int32)
         return Names(self.source if source is None else source, every[rows])
 

@@ -78,19 +78,21 @@ def encode(
 ) -> tuple[Any, tuple[str, ...]]:
     """(n,) -> (n,) int32 codes and the categories, `categories` first, then new ones sorted."""
     if isinstance(values, Coded):
-        names, position = _used(values)
+        names, place = _used(values)
+        codes = values.codes
     else:
-        names, position = factorize(texts(values))
+        names, codes = factorize(texts(values))
+        place = np.arange(len(names) + 1)
     known = {name: code for code, name in enumerate(categories)}
     for name in names:
         if name:
             known.setdefault(name, len(known))
     lookup = np.array([*(known.get(name, -1) for name in names), -1], dtype=np.int32)
-    return lookup[position], tuple(known)
+    return lookup[place][codes], tuple(known)
 
 
 def _used(values: Coded) -> tuple[list[str], IntArray]:
-    """Return the texts that occur, sorted, and the place of each row among them, -1 for none."""
+    """Return the texts that occur, sorted, and the place of each code among them, -1 for none."""
     used = np.zeros(len(values.distinct) + 1, dtype=np.bool_)
     used[values.codes] = True
     rows = np.flatnonzero(used[:-1])
@@ -98,7 +100,7 @@ def _used(values: Coded) -> tuple[list[str], IntArray]:
     order = sorted(range(len(names)), key=names.__getitem__)
     place = np.full(len(used), -1, dtype=np.int32)
     place[rows[order]] = np.arange(len(rows))
-    return [names[row] for row in order], place[values.codes]
+    return [names[row] for row in order], place
 
 
 def infer_kind(values: np.ndarray[Any, Any]) -> Kind:

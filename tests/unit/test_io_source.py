@@ -110,7 +110,7 @@ def test_wrapped_lines_are_noticed_across_blocks(tmp_path, monkeypatch, block):
         with monkeypatch.context() as patch:
             patch.setattr(_csv, "BLOCK", block)
             assert wrapped is _csv.looked_through(path, "'x'", None).wrapped
-        table, _ = open_source(path, encoding=None, delimiter=None).load((0, 1))
+        table, _ = open_source(path, encoding=None, delimiter=None).load((0, 1), ())
         assert len(content) == table.num_rows
 
 
@@ -118,7 +118,9 @@ def test_a_block_that_ends_within_quotation_marks_is_not_read_as_another_row(tmp
     """Cut at the line end inside of row 1, both halves look like rows of three values."""
     monkeypatch.setattr(_csv, "SMALL", 40)
     content = 'a,b,c\n"0","a\n,\né,","交"\n"1",",\né,"" é,","x"\n"2","é,é\na"",\n","交"\n'
-    table, _ = open_source(write(tmp_path, content), encoding=None, delimiter=",").load((0, 1, 2))
+    table, _ = open_source(write(tmp_path, content), encoding=None, delimiter=",").load(
+        (0, 1, 2), ()
+    )
     rows = list(csv.reader(io.StringIO(content, newline="")))[1:]
     assert rows == [list(row.values()) for row in table.to_pylist()]
 
