@@ -120,12 +120,15 @@ def rows_on(
         np.maximum(begins[after], last * code.type(len(asked)), out=ends[rows][: len(last)])
     if among is not None:
         ends *= among
+    most = int(deal[-1]) + 1 if len(deal) else 0
     for day in place.tolist():
-        found = [
-            np.flatnonzero((begins[rows] <= day) & (ends[rows] > day)) + rows.start
-            for rows in _ranges(len(at), 4 * CHUNK)  # bytes, so more of them
-        ]
-        yield np.concatenate([np.empty(0, dtype=np.intp), *found])
+        found, count = np.empty(most, dtype=np.intp), 0
+        for rows in _ranges(len(at), 4 * CHUNK):  # bytes, so more of them
+            held = np.flatnonzero((begins[rows] <= day) & (ends[rows] > day))
+            np.add(held, rows.start, out=found[count : count + len(held)])
+            count += len(held)
+        found.resize(count, refcheck=False)
+        yield found
 
 
 def _ranges(length: int, size: int) -> Iterator[slice]:

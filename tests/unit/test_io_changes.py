@@ -46,6 +46,38 @@ PLAIN = log(
 )
 
 
+def test_rows_of_a_deal_side_by_side_or_apart():
+    """Ids are read once a run of rows; the order of the rows in the source changes nothing."""
+    rows = [("B", "Qualify", f"2026-01-0{day}") for day in range(1, 5)]
+    rows += [("A", "Propose", f"2026-01-0{day}") for day in range(1, 5)]
+    together = read(log(*rows), known={})
+    apart = read(log(*(row for pair in zip(rows[:4], rows[4:], strict=True) for row in pair)))
+    assert together.identical_to(apart)
+    assert column(together, "id") == ["A"] * 4 + ["B"] * 4
+    spaced = read(log(*((f"{deal} ", stage, day) for deal, stage, day in rows)))
+    assert column(spaced, "id") == ["A"] * 4 + ["B"] * 4
+    assert [finding[0] for finding in found(spaced)] == list(range(8))  # every row, not each run
+
+
+@pytest.mark.parametrize(
+    "categories",
+    [["Propose", "Qualify"], ["Propose", "Nowhere", "Qualify"], ["Qualify", "Propose", "Qualify"]],
+    ids=["used", "with one that does not occur", "with one twice"],
+)
+def test_texts_as_codes_are_the_texts(categories):
+    """What the codes of a column can stand for, and none stands for, is not in it."""
+    stages = pa.array(["Qualify", "Propose", "Qualify"])
+    codes = [categories.index("Qualify"), categories.index("Propose"), -1]
+    codes[-1] = len(categories) - 1 - categories[::-1].index("Qualify")
+    coded = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(categories))
+    assert coded.to_pylist() == stages.to_pylist()
+    owner = coded.cast(pa.string()).dictionary_encode()
+    history = read({**PLAIN, "stage": coded, "owner": owner}, attributes=["owner"])
+    assert history.identical_to(
+        read({**PLAIN, "stage": stages, "owner": stages}, attributes=["owner"])
+    )
+
+
 # --- mapping -------------------------------------------------------------------------------------
 
 

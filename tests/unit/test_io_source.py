@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -541,6 +542,43 @@ def test_one_line_of_200_megabytes(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 32 << 20
+
+
+@pytest.mark.parametrize("odd", ["2026-02-10", "10 Feb 2026", " 2026-02-10 ", "", "NA", "soon"])
+def test_dates_read_by_the_parser_are_those_of_texts(tmp_path, odd):
+    """Clean ISO dates are left to the parser; one odd date, and all are read as texts."""
+    content = f'deal,stage,day,close\nA,Qualify,2026-01-05,{odd}\nA,Won,"2026-02-10",2026-03-01\n'
+    options = {"id": "deal", "stage": "stage", "at": "day", "expected_close": "close"}
+    path = write(tmp_path, content)
+    found = fn.io.read_history(path, funnel=FUNNEL, **options)
+    texts = pa.csv.read_csv(
+        path,
+        convert_options=pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(("deal", "stage", "day", "close"), pa.string())
+        ),
+    )
+    same = fn.io.read_history(texts, funnel=FUNNEL, **options)
+    assert found.identical_to(same)
+    assert list(found.findings) == list(same.findings)
+    assert bool(found.findings.groups) == (odd == "soon")
+
+
+def test_texts_of_parquet_in_which_few_occur_are_read_as_codes(tmp_path):
+    """Both kinds of columns are the same history as from a table in memory."""
+    rows = 1_000
+    table = pa.table(
+        {
+            "deal": [f"D{row:05}" for row in range(rows)],
+            "stage": ["Qualify", "Propose"] * (rows // 2),
+            "day": ["2026-01-05"] * rows,
+            "amount": np.arange(rows) / 7.0,
+        }
+    )
+    path = tmp_path / "changes.parquet"
+    pq.write_table(table, path)
+    loaded, _ = open_source(path, encoding=None, delimiter=None).load((0, 1), ())
+    assert [pa.types.is_dictionary(kind) for kind in loaded.schema.types] == [False, True]
+    assert read(path).identical_to(read(table))
 
 
 def test_headers_that_cannot_be_read(tmp_path):

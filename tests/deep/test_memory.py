@@ -1,0 +1,83 @@
+"""What a pass over a change log takes beside what it is given and what it gives."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import funnel as fn
+from funnel.kernels import trace
+
+pytestmark = pytest.mark.deep
+
+DEALS, ROWS = 1_000_000, 5
+LEAST = 16 << 20
+FUNNEL = fn.Funnel(["Qualify", "Propose", "Negotiate"])
+
+
+@pytest.fixture(scope="module")
+def history():
+    """Return a log of 5,000,000 rows: all deals take the same way, on different days."""
+    small = fn.History.from_columns(
+        funnel=FUNNEL,
+        id=["A"] * ROWS,
+        stage=["Qualify", "Propose", "Qualify", "Negotiate", "Won"],
+        at=np.arange("2026-01-01", "2026-01-06", dtype="datetime64[D]"),
+        observed_until="2027-12-31",
+    )
+    start = (small.created[0] + np.arange(DEALS) % 500).astype(np.int32)
+    return fn.History(
+        schema=small.schema,
+        ids=np.array([f"D{deal:07}" for deal in range(DEALS)], dtype=object),
+        created=start,
+        first_entered=start,
+        deal=np.repeat(np.arange(DEALS, dtype=np.int32), ROWS),
+        at=(start[:, None] + 30 * np.arange(ROWS, dtype=np.int32)).ravel(),
+        stage=np.tile(small.stage, DEALS),
+        columns={name: np.tile(values, DEALS) for name, values in small.columns.items()},
+        observed_from=small.observed_from,
+        observed_until=small.observed_until,
+    )
+
+
+def grown(run):
+    """Return bytes at the peak beyond those of the result, and the result."""
+    tracemalloc.start()
+    try:
+        found = run()
+        left, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return peak - left, found
+
+
+def test_stays_and_pieces(history):
+    """Chunk by chunk, whatever the number of rows."""
+    assert grown(lambda: history.stays)[0] < LEAST
+    assert grown(lambda: history.clocks)[0] < LEAST
+    rows = history.deal, history.at, history.stage
+    funnel = {name: getattr(FUNNEL, name) for name in ("on_hold", "ladder", "outcomes")}
+    taken, _ = grown(lambda: trace.pieces(*rows, first_entered=history.first_entered, **funnel))
+    assert taken < LEAST
+
+
+def test_curves_and_conversion(history):
+    """What was counted is all that they need."""
+    assert grown(lambda: fn.metrics.stage_durations(history))[0] < LEAST
+    assert grown(lambda: fn.metrics.conversion(history))[0] < LEAST
+
+
+def test_rows_of_many_days(history):
+    """Two bytes a row are kept from day to day, and the rows of one day are there at a time."""
+    days = (history.observed_from + np.arange(0, 700, 7)).tolist()
+
+    def last():
+        for rows in trace.rows_on(history.deal, history.at, days):
+            found = rows
+        return found
+
+    taken, found = grown(last)
+    assert len(found) == DEALS
+    assert taken < LEAST + found.nbytes  # the day before is there until the next one is
