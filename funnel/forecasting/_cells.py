@@ -13,7 +13,7 @@ from funnel.forecasting._lots import Lots, joined
 from funnel.forecasting._parts import BOOKED, OPEN, REOPENED
 from funnel.kernels import compound
 from funnel.kernels.cells import COUNT, UNKNOWN, gather
-from funnel.models._cells import places
+from funnel.models._cells import curves, places
 from funnel.models.base import HasCells
 from funnel.stages import Outcome
 from funnel.tables.groups import numbers_of_groups, rows_of_group
@@ -298,7 +298,7 @@ class Source:
         won_by = np.zeros((len(cells), len(days)))
         if ahead.any() and len(cells):
             dates = days[ahead].astype("datetime64[D]")
-            won_by[:, ahead] = own.cell_curves(cells, self.pipeline, dates)
+            won_by[:, ahead] = curves(own, self.pipeline, cells, dates)[:-1]
         chance = np.diff(won_by, axis=1)
         stage = own.cell_stages(cells, self.pipeline)
         outcome = self.pipeline.funnel.outcomes[stage]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from funnel.tables import Pipeline
     from funnel.typing import DateArray, FloatArray, IntArray
 
-__all__ = ["gathered", "places"]
+__all__ = ["curves", "gathered", "places"]
 
 
 def places(model: HasCells, pipeline: Pipeline) -> tuple[IntArray, IntArray]:
@@ -33,18 +33,23 @@ def places(model: HasCells, pipeline: Pipeline) -> tuple[IntArray, IntArray]:
 def gathered(model: HasCells, pipeline: Pipeline, dates: DateArray) -> FloatArray:
     """(k,) -> (n, k): win curves of a model with cells, 0 for deals that are in none."""
     found, place = places(model, pipeline)
-    return cells.gather(_curves(model, pipeline, found, dates.astype("datetime64[D]")), place)
+    return cells.gather(curves(model, pipeline, found, dates.astype("datetime64[D]")), place)
 
 
-def _curves(model: HasCells, pipeline: Pipeline, found: IntArray, dates: DateArray) -> FloatArray:
-    """(c,), (k,) -> (c + 1, k): win curves of cells, then 0; the last ones are kept."""
-    asked, last = (
-        (model, pipeline.funnel),
-        pipeline.statistics.get("curves", ((None, None), (), ())),
-    )
-    if not all(map(operator.is_, last[0], asked)) or not np.array_equal(last[1], dates):
-        curves = np.zeros((len(found) + 1, len(dates)))
+def curves(model: HasCells, pipeline: Pipeline, found: IntArray, dates: DateArray) -> FloatArray:
+    """(c,), (k,) -> (c + 1, k): win curves of cells, ascending, then 0.
+
+    The table keeps the last ones: they are those of any of these cells.
+    """
+    asked = model, pipeline.funnel
+    known = pipeline.statistics.get("curves", ((None, None), (), (), ()))
+    if not all(map(operator.is_, known[0], asked)) or not np.array_equal(known[1], dates):
+        known = (*known[:2], (), ())
+    place = np.searchsorted(known[2], found)
+    if not len(known[2]) or (known[2].take(place, mode="clip") != found).any():
+        new = np.zeros((len(found) + 1, len(dates)))
         if len(found) and len(dates):
-            curves[:-1] = model.cell_curves(found, pipeline, dates)
-        last = pipeline.statistics["curves"] = asked, dates, curves
-    return np.asarray(last[2])
+            new[:-1] = model.cell_curves(found, pipeline, dates)
+        pipeline.statistics["curves"] = asked, dates, found, new
+        return new
+    return np.asarray(known[3][np.append(place, -1)])

@@ -14,6 +14,7 @@ from funnel.forecasting._books import CellBook
 from funnel.forecasting._states import States
 from funnel.kernels import compound, threads
 from funnel.kernels.cells import COUNT, UNKNOWN, gather, places, power_sums
+from funnel.models._cells import curves
 from funnel.tables import sums
 
 HORIZON = fn.Horizon.months("2026-05-01", 9)
@@ -298,6 +299,32 @@ def test_sums_are_kept_for_what_if(monkeypatch):
     assert (spread > 0.0).any()
     with pytest.raises(SchemaMismatchError, match="must have the states"):
         pipeline.with_funnel(fn.Funnel(["Another"]))
+
+
+def test_curves_are_kept_for_the_same_question(monkeypatch):
+    """Some of the deals, or the same again, need no further curves; another model or day does."""
+    pipeline, dates = HISTORY.snapshot(), np.array(["2026-07-31", "2026-09-30"], dtype="M8[D]")
+    models = [fn.DealForecaster(name).fit(HISTORY).model for name in ("semi-markov", "win-rate")]
+    fresh = [model.win_curve(pipeline.select(slice(None)), dates) for model in models]
+    asked, ask = [], type(models[0]).cell_curves
+
+    def counted(self, cells, *given):
+        asked.append(len(cells))
+        return ask(self, cells, *given)
+
+    monkeypatch.setattr(type(models[0]), "cell_curves", counted)
+    found = np.unique(models[0].cells(pipeline))[1:]
+    assert np.array_equal(fresh[0], models[0].win_curve(pipeline, dates))
+    first = models[0].win_curve(pipeline, dates)
+    first[:] = 0.0  # the caller's own
+    assert np.array_equal(fresh[0], models[0].win_curve(pipeline, dates))
+    some = curves(models[0], pipeline, found[2:5], dates)
+    assert np.array_equal(curves(models[0], pipeline, found, dates)[[2, 3, 4, -1]], some)
+    assert [len(found)] == asked
+    np.testing.assert_allclose(fresh[0][:, 1:], models[0].win_curve(pipeline, dates[1:]))
+    assert np.array_equal(fresh[1], models[1].win_curve(pipeline, dates))
+    assert np.array_equal(fresh[0], models[0].win_curve(pipeline, dates))
+    assert [len(found)] * 3 == asked
 
 
 def test_a_table_travels_without_its_sums():
