@@ -78,8 +78,10 @@ def _gaps(means: FloatArray) -> FloatArray:
 def _beside(found: Law, distance: float) -> Law:
     """Return a law moved a little: its steps stay on their lattice, its bounds where they are."""
     if not found.density.size:
-        unit = float(np.diff(found.support).min(initial=np.inf))
-        distance = float(np.rint(distance / unit)) * unit if unit < np.inf else 0.0
+        width = float(found.support[-1] - found.support[0])
+        steps = float(np.rint(width / np.diff(found.support).min(initial=np.inf)))
+        # Of the whole width, as a single step has few correct digits.
+        distance = float(np.rint(distance * steps / width)) * (width / steps) if steps else 0.0
     if distance == 0.0:
         return found
     cumulants = found.cumulants + np.array([distance, 0.0, 0.0, 0.0])

@@ -247,6 +247,15 @@ def test_states_that_stand_apart_are_filled():
     assert alone is between([alone], np.ones(1))
 
 
+def test_what_lies_between_is_on_the_lattice_too():
+    """A target that can be hit exactly counts as reached: P(X >= 50.0) = P(X >= 49.95)."""
+    laws = [deal_law(0.0, np.full(2_000, p), np.full(2_000, 0.1)) for p in (0.1, 0.2, 0.3)]
+    found = between(laws, np.full(3, 1.0 / 3.0))
+    np.testing.assert_allclose(found.support, np.rint(found.support * 10.0) / 10.0, rtol=1e-14)
+    points = np.arange(100, 700) / 10.0
+    np.testing.assert_array_equal(survival(found, points), survival(found, points - 0.05))
+
+
 def test_rare_deals_are_as_if_added_one_by_one():
     """24 deals below 3 %, off the lattice: brute force, but for what is rarer than 1e-13."""
     rng = np.random.default_rng(9)
