@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from funnel.forecasting import Arrivals, FittedDealForecaster
+    from funnel.forecasting.amounts import ClosingAmounts
     from funnel.models import StageModel
     from funnel.summary import HistorySource
     from funnel.tables import Pipeline
@@ -54,8 +55,9 @@ class Answers:
         Of the open deals, how many were asked about.
     chances : c of (n, k) float64 or None
         Of each model, for each deal, to be won by each lead; None where it found too little.
-    amount : (n,) float64
-        Amounts at closing that were expected of the deals.
+    amount, spread : (n,) float64
+        Mean and standard deviation of the amounts at closing that were expected of the deals; NaN
+        and 0 for unknown ones while nothing was won.
     new : (2, k) float64 or None
         Mean and variance of the money of new deals; None as above, and where none are expected.
     """
@@ -65,12 +67,14 @@ class Answers:
     share: float
     chances: tuple[FloatArray | None, ...]
     amount: FloatArray
+    spread: FloatArray
     new: FloatArray | None
 
     @property
     def nbytes(self) -> int:
         """What they take."""
-        return self.amount.nbytes + sum(one.nbytes for one in self.chances if one is not None)
+        chances = sum(one.nbytes for one in self.chances if one is not None)
+        return self.amount.nbytes + self.spread.nbytes + chances
 
 
 def looked_back(
@@ -170,14 +174,27 @@ def _answers(
             aware = models[0].calendar_aware
             whole = functools.partial(dealing.assembled, *known, calendar_aware=aware)
             new = _quietly(functools.partial(_new, whole, deals.table, leads))
+        amount, spread = _worth(closing.estimate(), deals.table)
         yield Answers(
             origin=day,
             asked=deals.place,
             share=len(deals.table) / max(deals.count, 1),
             chances=tuple(None if one is None else frozen(one) for one in chances),
-            amount=frozen(closing.estimate().at_closing(deals.table)[0]),
+            amount=amount,
+            spread=spread,
             new=new,
         )
+
+
+def _worth(amounts: ClosingAmounts, deals: Pipeline) -> tuple[FloatArray, FloatArray]:
+    """(n,), (n,): mean and standard deviation of amounts at closing, as a forecast takes them."""
+    mean, sd = amounts.at_closing(deals)
+    unknown = amounts.unknown
+    if len(unknown.atoms):
+        nameless = np.isnan(mean)
+        mean = np.where(nameless, unknown.mean, mean)
+        sd = np.where(nameless, np.sqrt(max(unknown.square - unknown.mean**2, 0.0)), sd)
+    return frozen(mean), frozen(sd)
 
 
 def _quietly(ask: Callable[[], T]) -> T | None:

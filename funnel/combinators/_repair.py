@@ -184,7 +184,7 @@ def _track(said: Sequence[Said], weights: FloatArray, column: int, worth: float)
         amount = np.where(np.isnan(one.window.amount), worth, one.window.amount)
         booked = one.window.booked[:, column]
         booked = np.where(np.isnan(booked), amount, booked)
-        due, noise = float(moved @ amount), float((moved * (1.0 - moved)) @ amount**2)
+        due, noise = _moments(moved, amount, one.window.spread)
         half = float(amount.mean()) / 2.0 if len(amount) else 1.0  # keeps the logarithm finite
         ratio = np.log((float(booked[won].sum()) + half) / (due + half)) if due > 0.0 else 0.0
         money_var = _relative(noise * times, due)
@@ -257,12 +257,19 @@ def _outlook(
     factor = float(np.exp(then[1]))
     amount = np.where(np.isnan(one.window.amount), worth, one.window.amount) * factor
     share = one.window.share
-    due = float(chance @ amount) / share + factor * float(one.new[0, column])
+    mean, variance = _moments(chance, amount, one.window.spread * factor)
+    due = mean / share + factor * float(one.new[0, column])
     times = 1.0 + (one.dependence(chance, column) - 1.0) / share
-    noise = float((chance * (1.0 - chance)) @ amount**2) * times / share
+    noise = variance * times / share
     noise += factor**2 * float(one.new[1, column])
     booked = float(one.window.total[column]) + worth * float(one.window.unknown[column])
     return booked, due, _relative(noise, due)
+
+
+def _moments(chance: FloatArray, amount: FloatArray, spread: FloatArray) -> tuple[float, float]:
+    """(n,) x 3 -> mean and variance of what independent deals bring."""
+    variance = (chance * (1.0 - chance)) @ amount**2 + chance @ spread**2
+    return float(chance @ amount), float(variance)
 
 
 def _relative(variance: float, mean: float) -> float:

@@ -29,8 +29,9 @@ class Window:
         The forecast would have been made at the end of this day.
     leads : (k,) int64
         Days ahead; the window of a lead ends on ``origin + lead``.
-    amount : (n,) float64
-        Of the deals that were open, at closing, as expected then; NaN unknown.
+    amount, spread : (n,) float64
+        Of the deals that were open, at closing, as expected then: mean, NaN unknown, and standard
+        deviation.
     booked : (n, k) float64
         Their amounts as booked by the end of each window, for those that were won.
     won : (n, k) bool
@@ -49,6 +50,7 @@ class Window:
     origin: int
     leads: IntArray
     amount: FloatArray
+    spread: FloatArray
     booked: FloatArray
     won: BoolArray
     closed_on: DayArray
@@ -86,6 +88,7 @@ def window(source: History | HistorySource, answers: Answers, leads: IntArray) -
         answers.origin,
         leads,
         answers.amount,
+        answers.spread,
         np.concatenate(booked)[answers.asked],
         np.concatenate(won)[answers.asked],
         np.concatenate(closed_on)[answers.asked],

@@ -229,9 +229,10 @@ def credibility(count: FloatArray, total: FloatArray, square: FloatArray) -> flo
     return max(PRIOR, within / between)
 
 
-def summarize_changes(history: History, by: tuple[str, ...], /) -> tuple[Cells, Cells]:
+def summarize_changes(history: History, by: tuple[str, ...], /) -> tuple[Cells, Cells, IntArray]:
     """Return how known amounts changed until they were booked, and what unknown ones came to.
 
+    And last the deals of these, (m,).
     Only ``dated`` amounts have something to tell. A state that did not last to the end of a day
     is left out, as are amounts of 0, and those in another currency than booked.
     """
@@ -244,6 +245,7 @@ def summarize_changes(history: History, by: tuple[str, ...], /) -> tuple[Cells, 
     return (
         _cells(history, rows[known], np.minimum(change, STEEPEST), by, change > STEEPEST),
         _cells(history, rows[unknown], booked[unknown], by, np.zeros(0, dtype=np.bool_)),
+        np.unique(history.deal[rows[unknown]]),
     )
 
 

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 
 from funnel.errors import CurrencyMismatchError, ValidationError
-from funnel.forecasting._amount_changes import STEEPEST, effects, summarize_changes
+from funnel.forecasting._amount_changes import PRIOR, STEEPEST, effects, summarize_changes
 from funnel.stages import Outcome
 from funnel.tables import outcomes
 
@@ -78,13 +78,13 @@ class AmountSummary:
 
     Parameters
     ----------
-    counts : (b,) int64
+    counts : (b,) int64 or float64
     sums : (b,) float64
     currencies : tuple of str
         Currencies of these amounts, sorted.
     """
 
-    counts: IntArray
+    counts: IntArray | FloatArray
     sums: FloatArray
     currencies: tuple[str, ...]
 
@@ -105,7 +105,13 @@ class AmountSummary:
             raise CurrencyMismatchError(self.currencies)
         filled = self.counts > 0
         counts = self.counts[filled]
-        return Amounts(self.sums[filled] / counts, counts / max(int(counts.sum()), 1))
+        return Amounts(self.sums[filled] / counts, counts / max(float(counts.sum()), 1.0))
+
+    def leaning(self, other: AmountSummary, /) -> AmountSummary:
+        """Return the amounts of these deals, and of `PRIOR` more that are like those of others."""
+        lent = PRIOR / max(float(other.counts.sum()), 1.0)
+        counts = self.counts.astype(np.float64) + lent * other.counts
+        return AmountSummary(counts, self.sums + lent * other.sums, other.currencies)
 
 
 def _summary(amount: FloatArray, currency: IntArray, names: tuple[str, ...]) -> AmountSummary:
@@ -122,10 +128,15 @@ def _summary(amount: FloatArray, currency: IntArray, names: tuple[str, ...]) -> 
 
 def summarize_amounts(history: History, /) -> AmountSummary:
     """Count the booked amounts of a chunk of history."""
-    found = outcomes(history)
-    won = found.outcome == Outcome.WON
-    currency = history.columns["currency"][history.bounds[1:] - 1]
-    return _summary(found.amount[won], currency[won], history.schema.column("currency").categories)
+    return _booked(history, slice(None))
+
+
+def _booked(history: History, deals: slice | IntArray) -> AmountSummary:
+    """Count the booked amounts of some deals."""
+    found, last = outcomes(history), history.bounds[1:][deals] - 1
+    won = found.outcome[deals] == Outcome.WON
+    amount, currency = found.amount[deals][won], history.columns["currency"][last][won]
+    return _summary(amount, currency, history.schema.column("currency").categories)
 
 
 def amounts_of(pipeline: Pipeline, /) -> Amounts:
@@ -152,7 +163,8 @@ class ClosingAmounts:
     Parameters
     ----------
     unknown : Amounts
-        The booked amounts of all won deals, from which an unknown amount is drawn.
+        From which an unknown amount is drawn: the booked amounts of won deals while theirs were
+        unknown, and of 20 more that are like all won deals.
     by : tuple of str
         Category columns that make segments.
     change, scale : Effects
@@ -258,8 +270,8 @@ class ClosingAmounts:
         -------
         (n,) float64
             1.0 where nothing else was seen: won deals whose amount was unknown in the same stage
-            (and segment) were booked at this multiple of the mean of all won deals, leaning on 1
-            as the ratio of known amounts does.
+            (and segment) were booked at this multiple of the mean of `unknown`, leaning on 1 as
+            the ratio of known amounts does.
         """
         return np.asarray(1.0 + self.scale.of(pipeline, self.by)[0])
 
@@ -272,8 +284,8 @@ class ClosingSummary:
     ----------
     by : tuple of str
         Category columns that make segments.
-    booked : AmountSummary
-        The booked amounts of won deals.
+    booked, late : AmountSummary
+        The booked amounts of won deals, and of those whose amounts were unknown before.
     changes, unknown : Cells
         Changes of known amounts, and booked amounts of deals while theirs were unknown, by stage
         and segment.
@@ -281,6 +293,7 @@ class ClosingSummary:
 
     by: tuple[str, ...]
     booked: AmountSummary
+    late: AmountSummary
     changes: Cells
     unknown: Cells
 
@@ -298,6 +311,7 @@ class ClosingSummary:
         return ClosingSummary(
             self.by,
             self.booked.merge(other.booked),
+            self.late.merge(other.late),
             self.changes.merge(other.changes),
             self.unknown.merge(other.unknown),
         )
@@ -310,10 +324,11 @@ class ClosingSummary:
         CurrencyMismatchError
             When the booked amounts are of several currencies.
         """
-        booked = self.booked.estimate()
-        scale = booked.mean if booked.mean > 0.0 else 1.0
+        like = self.late.leaning(self.booked) if self.late.counts.any() else self.booked
+        unknown = like.estimate()
+        scale = unknown.mean if unknown.mean > 0.0 else 1.0
         return ClosingAmounts(
-            booked,
+            unknown,
             self.by,
             effects(self.changes),
             effects(self.unknown.relative_to(scale)),
@@ -353,7 +368,9 @@ def summarize_closing(history: History, /, *, by: Sequence[str] = ()) -> Closing
         end.
     """
     columns = (by,) if isinstance(by, str) else tuple(by)
-    return ClosingSummary(columns, summarize_amounts(history), *summarize_changes(history, columns))
+    changes, unknown, deals = summarize_changes(history, columns)
+    booked, late = (_booked(history, some) for some in (slice(None), deals))
+    return ClosingSummary(columns, booked, late, changes, unknown)
 
 
 def closing_until(history: History, days: Sequence[int], /) -> Iterator[ClosingSummary]:

@@ -296,13 +296,16 @@ def test_segments_must_be_categories_that_are_known_while_open():
 
 
 def test_amounts_that_are_unknown_until_late_have_a_scale_of_their_own():
-    """20 of 40 wins had no amount in Qualify and were booked at 30, the others at 10: mean 20."""
+    """20 of 40 wins had no amount in Qualify and were booked at 30, the others at 10: mean 20.
+
+    An unknown amount is one of the former or of 20 that are like all: (30 + 20) / 2.
+    """
     deals = [[("Qualify", 1, np.nan), ("Propose", 5, 30.0), ("Won", 9, 30.0)]] * 20
     deals += [[("Qualify", 1, 10.0), ("Propose", 5, 10.0), ("Won", 9, 10.0)]] * 20
     fitted = summarize_closing(log(*deals)).estimate()
     scale = fitted.unknown_scale(pipeline(["Qualify"], [np.nan]))
-    assert 20.0 == pytest.approx(fitted.unknown.mean)
-    assert 1 + 0.5 * 20 / 40 == pytest.approx(scale[0])
+    assert 25.0 == pytest.approx(fitted.unknown.mean)
+    assert 1 + 0.5 * (30 / 25 - 1) == pytest.approx(scale[0])
     always = summarize_closing(log(*discounted(5))).estimate()
     assert [1.0] * 5 == always.unknown_scale(pipeline(EVERY, [np.nan] * 5)).tolist()
 
@@ -348,6 +351,7 @@ def test_chunks_give_the_same_sums_whatever_the_split(make, size):
             assert theirs.sums == pytest.approx(mine.sums, rel=1e-12, abs=1e-12)
             assert theirs.capped == mine.capped
         assert whole.booked.counts.tolist() == merged.booked.counts.tolist()
+        assert whole.late.counts.tolist() == merged.late.counts.tolist()
     assert whole.changes.deals > 20
 
 

@@ -233,6 +233,23 @@ def test_money_that_is_won_for_more_than_was_said_is_repaired():
     assert abs(np.log(pool.money)) < 0.25
 
 
+def test_amounts_unknown_until_late_are_no_error_of_money():
+    """A fifth of the deals is worth 400 and shows it when it closes, others 100: 160 on average.
+
+    An unknown amount is expected to be one of those: 400, but for 20 deals that are like all.
+    """
+    company = race()
+    late, is_open = company.deal % 5 == 0, company.stage == 0
+    amount = np.where(late, 4.0, 1.0) * company.columns["amount"]
+    company = attrs.evolve(
+        company,
+        columns={**company.columns, "amount": np.where(late & is_open, np.nan, amount)},
+    )
+    pool = Calibrated(Biased(), arrivals=None).fit(company).at(MONTH, to_day(LAST))
+    assert abs(np.log(pool.money)) < 0.15
+    assert pool.deals.amounts.unknown.mean > 350.0
+
+
 # --- Blend ---------------------------------------------------------------------------------------
 
 
@@ -392,6 +409,7 @@ def some_window(origin, seed, lead=28, deals=30):
         origin,
         np.array([lead]),
         amount,
+        np.zeros(deals),
         amount[:, None],
         won[:, None],
         np.full((deals, 1), origin + 1),
@@ -405,7 +423,7 @@ def what_came(history, origin, leads):
     """The window of all deals that were open on a day."""
     pipeline = history.snapshot(np.datetime64(origin, "D"))
     count = int(np.count_nonzero(pipeline.outcome == 0))
-    asked = Answers(origin, np.arange(count), 1.0, (), np.full(count, 100.0), None)
+    asked = Answers(origin, np.arange(count), 1.0, (), np.full(count, 100.0), np.zeros(count), None)
     return window(history, asked, np.array(leads))
 
 
