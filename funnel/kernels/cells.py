@@ -217,19 +217,19 @@ def used(cells: Cells, rows: int) -> IntArray:
 
 def _used(cells: Cells, begin: int, end: int) -> IntArray:
     """Return the cells of some rows, ascending."""
-    seen, far = np.zeros(1, dtype=np.bool_), [np.empty(0, dtype=np.int64)]
+    seen, far = np.zeros(1, dtype=np.bool_), []  # the first one stands for none
     for first in range(begin, end, CHUNK):
         cell = cells(slice(first, min(first + CHUNK, end)))
         size = int(cell.max()) + 2
+        found = np.flatnonzero(np.bincount(cell + 1)) if size <= SPARSE else np.unique(cell) + 1
         if size > DENSE:
-            far.append(np.unique(cell[cell >= 0]))
+            far.append(found)
             continue
         if size > len(seen):
-            more = np.zeros(max(size, 2 * len(seen)), dtype=np.bool_)
-            more[: len(seen) - 1] = seen[:-1]
-            seen = more
-        seen[cell] = True  # the last one stands for none
-    return np.concatenate((np.flatnonzero(seen[:-1]), *far))
+            seen = np.append(seen, np.zeros(size, dtype=np.bool_))
+        seen[found] = True
+    found = np.concatenate((np.flatnonzero(seen), *far)) - 1
+    return np.asarray(found[found >= 0])
 
 
 def gather(table: FloatArray, place: IntArray) -> FloatArray:

@@ -1,9 +1,10 @@
-"""What a pass over a change log takes beside what it is given and what it gives."""
+"""What a pass over deals or their log takes beside what it is given, gives and keeps."""
 
 from __future__ import annotations
 
 import tracemalloc
 
+import attrs
 import numpy as np
 import pytest
 
@@ -81,3 +82,61 @@ def test_rows_of_many_days(history):
     taken, found = grown(last)
     assert len(found) == DEALS
     assert taken < LEAST + found.nbytes  # the day before is there until the next one is
+
+
+MONTHS = fn.Horizon.months("2026-05-01", 9)
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    """Return 5,000,000 open and closed deals of 1,000 owners, some of them promised or overdue."""
+    few = fn.datasets.simulate(2_000, rng=3).history.until("2026-06-15").snapshot()
+    rng = np.random.default_rng(1)
+    rows = rng.integers(0, len(few), ROWS * DEALS).astype(np.int32)
+    owners = tuple(f"O{number:03}" for number in range(1_000))
+    columns = [
+        attrs.evolve(column, categories=owners) if column.name == "owner" else column
+        for column in few.schema.columns
+    ]
+    arrays = {name: values[rows] for name, values in few.columns.items()}
+    arrays["owner"] = rng.integers(0, len(owners), len(rows)).astype(np.int32)
+    names = [field.name for field in attrs.fields(fn.Pipeline) if field.init]
+    return attrs.evolve(
+        few,
+        schema=attrs.evolve(few.schema, columns=tuple(columns)),
+        columns=arrays,
+        **{
+            name: values[rows]
+            for name in names
+            if isinstance(values := getattr(few, name), np.ndarray)
+        },
+    )
+
+
+@pytest.mark.parametrize("model", ["textbook", "win-rate", "semi-markov"])
+def test_forecasts_by_month_and_owner(pipeline, model):
+    """Money, its spread and quantiles by month, and money by month and owner."""
+    forecaster = fn.DealForecaster(model, arrivals=None)
+    fitted = forecaster.fit(fn.datasets.simulate(2_000, rng=3).history.until("2026-06-15"))
+    new = attrs.evolve(pipeline)
+    taken, outlook = grown(lambda: fitted.forecast(new, MONTHS))
+    assert taken < LEAST
+    assert grown(lambda: (outlook.expected, outlook.sd))[0] < LEAST
+    by_owner = grown(lambda: fitted.forecast(new, MONTHS, by="owner").expected_by_group)
+    assert by_owner[0] < LEAST
+    np.testing.assert_allclose(by_owner[1].sum(axis=0), outlook.expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("model", ["textbook", "win-rate", "semi-markov"])
+def test_a_chance_for_each_deal(pipeline, model):
+    """Two bytes of each deal are kept; beside them and the chances there are chunks only."""
+    history = fn.datasets.simulate(2_000, rng=3).history.until("2026-06-15")
+    fitted = fn.DealForecaster(model).fit(history).model
+    new, dates = attrs.evolve(pipeline), np.array(["2026-07-31"], dtype="datetime64[D]")
+    taken, found = grown(lambda: fitted.win_curve(new, dates))
+    assert taken < LEAST
+    tracemalloc.start()
+    assert np.array_equal(found, fitted.win_curve(new, dates))
+    kept = tracemalloc.get_traced_memory()[1] - found.nbytes
+    tracemalloc.stop()
+    assert kept < LEAST
