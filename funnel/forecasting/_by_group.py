@@ -8,7 +8,7 @@ import numpy as np
 
 from funnel.forecasting import _cells
 from funnel.forecasting._parts import BOOKED
-from funnel.kernels.cells import UNKNOWN, place_among, weighted_sums
+from funnel.kernels.cells import UNKNOWN, looked_up, weighted_sums
 from funnel.tables.groups import numbers_of_groups
 from funnel.tables.sums import cell_sums, view
 
@@ -49,15 +49,19 @@ def _of_block(source: Source, block: Block, worth: float, part: int | None) -> F
     number, chance, mean = np.append(number, len(first)), chance[first], mean[first]
     if part is not None:
         chance[parts[first] != part] = 0.0
-    among = place_among(cells)
-
-    def classes(deals: Pipeline) -> IntArray:
-        return number[among(block.cells(deals))]
-
-    if (len(first) + 1) * len(source.numbers) > _cells.MOST:
+    size = len(source.numbers)
+    if (len(first) + 1) * size > _cells.MOST:
+        classes = _valued(block, cells, number)
         return _deal_by_deal(source, classes, chance, mean, worth)
     numbering = block.numbering, cells.tobytes(), number.tobytes()
+    classes = _valued(block, cells, (number * size).astype(np.int32))
     return _by_class(source, (numbering, classes), chance, ((1, mean), (UNKNOWN, worth)))
+
+
+def _valued(block: Block, cells: IntArray, values: IntArray) -> Callable[[Pipeline], IntArray]:
+    """Return what gives the value of the cell of each of some deals."""
+    value = looked_up(cells, values)
+    return lambda deals: value(block.cells(deals))
 
 
 def _classes(answers: FloatArray, rows: IntArray) -> tuple[IntArray, IntArray]:
@@ -66,11 +70,13 @@ def _classes(answers: FloatArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     Classes are numbered as they come, so that they have the same numbers at other chances; all
     cells but `rows` are in none, which is the number after the last.
     """
-    seen: dict[bytes, int] = {}
-    number = [seen.setdefault(answers[row].tobytes(), len(seen)) for row in rows.tolist()]
-    found = np.full(len(answers), len(seen))
-    found[rows] = number
-    return found, rows[np.unique(number, return_index=True)[1]]
+    number, answers = np.full(len(answers), -1), answers[rows]
+    order = np.lexsort(answers.T)
+    new = np.append(True, (np.diff(answers[order], axis=0) != 0.0).any(axis=1))[: len(rows)]
+    first = order[new]  # the sort is stable
+    number[rows[order]] = np.argsort(np.argsort(first))[np.cumsum(new) - 1]
+    number[number < 0] = len(first)
+    return number, rows[np.sort(first)]
 
 
 def _by_class(
@@ -79,7 +85,10 @@ def _by_class(
     chance: FloatArray,
     worths: tuple[tuple[int, FloatArray | float], ...],
 ) -> FloatArray:
-    """Add up by class and group, and multiply the sums by the chances of the classes, (m, k)."""
+    """Add up by class and group, and multiply the sums by the chances of the classes, (m, k).
+
+    A class is given by the place of its first group among the sums.
+    """
     pipeline, size = source.pipeline, len(source.numbers)
     numbers = numbers_of_groups(pipeline, source.by)
     numbering, classes = block
@@ -88,7 +97,7 @@ def _by_class(
         sums = cell_sums(
             pipeline,
             (numbering, source.by),
-            lambda deals: classes(deals) * size + numbers(deals),
+            lambda deals: classes(deals) + numbers(deals),
             order,
         )[: len(chance) * size]
         if sums.any():  # where no amount is unknown there need be no worth of those

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Cells = Callable[[slice], IntArray]
 
-__all__ = ["COUNT", "UNKNOWN", "gather", "place_among", "places", "power_sums", "used"]
+__all__ = ["COUNT", "UNKNOWN", "gather", "looked_up", "places", "power_sums", "used"]
 
 CHUNK = 65_536
 """Rows worked on at once: all temporary arrays of a chunk stay in the cache."""
@@ -189,7 +189,9 @@ def places(cells: Cells, rows: int) -> tuple[IntArray, IntArray]:
     [[3, 700], [1, 2, 0, 1]]
     """
     found = used(cells, rows)
-    place, among = np.empty(rows, dtype=np.min_scalar_type(len(found))), place_among(found)
+    numbers: IntArray = np.arange(len(found) + 1, dtype=np.min_scalar_type(len(found)))
+    place: IntArray = np.empty(rows, dtype=numbers.dtype)
+    among = looked_up(found, numbers)
 
     def some(begin: int, end: int) -> None:
         for first in range(begin, end, CHUNK):
@@ -200,14 +202,17 @@ def places(cells: Cells, rows: int) -> tuple[IntArray, IntArray]:
     return found, place
 
 
-def place_among(found: IntArray) -> Callable[[IntArray], IntArray]:
-    """Return what gives the place of each cell among c ascending ones: c for the cell -1."""
+def looked_up(found: IntArray, values: IntArray) -> Callable[[IntArray], IntArray]:
+    """Return what gives the value of each of c ascending cells: (c,), (c + 1,).
+
+    The last value is that of the cell -1.
+    """
     size = int(found.max(initial=-1)) + 2
     if size > DENSE:
-        return lambda cell: np.where(cell < 0, len(found), np.searchsorted(found, cell))
-    lookup = np.full(size, len(found), dtype=np.int64)  # of the cell -1, the last one is read
-    lookup[found] = np.arange(len(found))
-    return lambda cell: lookup[cell]
+        return lambda cell: values[np.where(cell < 0, len(found), np.searchsorted(found, cell))]
+    table = np.full(size, values[-1], dtype=values.dtype)  # of the cell -1, the last one is read
+    table[found] = values[:-1]
+    return lambda cell: table[cell]
 
 
 def used(cells: Cells, rows: int) -> IntArray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from funnel.errors import ValidationError
 from funnel.kernels.arrays import frozen
-from funnel.kernels.cells import place_among, used
+from funnel.kernels.cells import looked_up, used
 from funnel.tables.sums import blocks, kept, view
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def numbers_of_groups(pipeline: Pipeline, by: Sequence[str]) -> Callable[[Pipeli
     if len(found) and len(found) == found[-1] - found[0] + 1:
         first = int(found[0])
         return lambda deals: _combinations(deals, by) - first
-    place = place_among(found)
+    place = looked_up(found, np.arange(len(found) + 1, dtype=np.int32))
     return lambda deals: place(_combinations(deals, by))
 
 
