@@ -36,6 +36,7 @@ PHASES = 6
 
 HALF = 15  # days of the first half of a month
 TINY = 1e-12  # curves end so far below 1
+NEGLIGIBLE = 1e-4  # effects that are none
 ROUND = 2  # quarters that must have been seen before phases are told from chance
 
 
@@ -143,6 +144,8 @@ def phases(first: int, expected: FloatArray, events: FloatArray) -> FloatArray:
         groups=1,
         penalty=None,
     ).by_group[0, :PHASES]
+    if np.abs(effects).max() < NEGLIGIBLE:
+        return np.ones(PHASES)
     found = np.exp(np.clip(effects, -ridge.LIMIT, ridge.LIMIT))
     return np.asarray(found / found.mean())
 

@@ -40,12 +40,11 @@ class Estimate(NamedTuple):
     baseline: FloatArray
 
 
-def _moves(spells: Spells, hazards: FloatArray, wanted: BoolArray) -> _Moves:
+def _moves(spells: Spells, intensities: tuple[FloatArray, FloatArray], wanted: BoolArray) -> _Moves:
     """Count the moves of a kind, (s, t), that are expected and seen in each spell."""
     _, state, birth, begin, end, target = spells.rows.T
-    chosen = wanted[:, :, None]
-    full, used = scored.intensities(hazards)
-    rate, at_exit = (full * chosen).sum(axis=1), (used * chosen).sum(axis=1)
+    chosen = wanted.astype(np.float64)
+    rate, at_exit = (np.einsum("st,std->sd", chosen, one) for one in intensities)
     spent = np.concatenate((np.zeros((len(rate), 1)), np.cumsum(rate, axis=1)), axis=1)
     moved = target >= 0
     unused = np.where(moved, (rate - at_exit)[state, end - birth], 0.0)
@@ -82,9 +81,9 @@ def effects(
     known: dict[int, ridge.Effects] = {}
     due: dict[int, FloatArray] = {}
     for _ in range(TURNS):
-        divisor = np.ones(marginal.shape)
+        intensities, factors = scored.intensities(hazards), []
         for kind in (WIN, LOSS):
-            moves = _moves(spells, hazards, kinds(layout) == kind)
+            moves = _moves(spells, intensities, kinds(layout) == kind)
             known[kind] = ridge.rate_effects(
                 columns,
                 phase,
@@ -97,11 +96,13 @@ def effects(
                 start=known.get(kind),
             )
             scores = _scores(columns, phase, known[kind].by_group)
-            factor = np.exp(np.clip(scores, -ridge.LIMIT, ridge.LIMIT))
-            due[kind] = moves.expected * weight * factor
-            mean = _at_risk(spells, factor, weight, marginal.shape)
-            chosen = (kinds(layout) == kind)[:, :, None]
-            divisor = np.where(chosen, mean[:, None, :], divisor)
+            factors.append(np.exp(np.clip(scores, -ridge.LIMIT, ridge.LIMIT)))
+            due[kind] = moves.expected * weight * factors[-1]
+        divisor = np.ones(marginal.shape)
+        for kind, mean in zip(
+            (WIN, LOSS), _at_risk(spells, factors, weight, marginal.shape), strict=True
+        ):
+            np.copyto(divisor, mean[:, None, :], where=(kinds(layout) == kind)[:, :, None])
         hazards = scored.scaled(marginal, 1.0 / divisor)
     roots = [_roots(known[kind].covariance, columns, phase, due[kind]) for kind in (WIN, LOSS)]
     return Estimate(
@@ -137,27 +138,28 @@ def _scores(columns: FloatArray, phase: IntArray, effects: FloatArray) -> FloatA
 
 
 def _at_risk(
-    spells: Spells, factor: FloatArray, weight: FloatArray, shape: tuple[int, ...]
+    spells: Spells, factors: list[FloatArray], weight: FloatArray, shape: tuple[int, ...]
 ) -> FloatArray:
-    """(n,), (n,) -> (s, d): mean factor of the spells at risk, leaning on the days before."""
+    """K of (n,), (n,) -> (k, s, d): mean factors of spells at risk, leaning on the days before."""
     states, days = shape[0], shape[2]
     _, state, birth, begin, end, _ = spells.rows.T
     start, stop = state * (days + 1) + begin - birth, state * (days + 1) + end - birth + 1
     size = states * (days + 1)
-    total, count = (
+    *totals, count = (
         np.cumsum(
             (
                 np.bincount(start, of, minlength=size) - np.bincount(stop, of, minlength=size)
             ).reshape(states, days + 1),
             axis=1,
         )
-        for of in (factor * weight, weight)
+        for of in (*(factor * weight for factor in factors), weight)
     )
-    mean = np.ones((states, days))
-    last = np.ones(states)
+    total, within = np.stack(totals), count + THIN
+    mean = np.ones((len(factors), states, days))
+    last = np.ones((len(factors), states))
     for day in range(days):
-        last = (total[:, day] + THIN * last) / (count[:, day] + THIN)
-        mean[:, day] = last
+        last = (total[:, :, day] + THIN * last) / within[:, day]
+        mean[:, :, day] = last
     return mean
 
 
@@ -185,7 +187,7 @@ def _by_day(
     _, state, birth, begin, end, _ = spells.rows.T
     first = int(begin.min(initial=base.trained_until))
     days = base.trained_until - first + 1
-    moves = _moves(spells, base.hazards, wanted)
+    moves = _moves(spells, scored.intensities(base.hazards), wanted)
     due = clock.expected_by_day(
         moves.rate, state, begin - birth, begin - first, end - first, days=days
     )

@@ -101,7 +101,7 @@ class FittedHazardRegression:
         if not len(pipeline) or not len(dates):
             return np.zeros((len(pipeline), len(dates)))
         days = dates.astype("datetime64[D]").astype(np.int64)
-        if np.all(self.phases == self.phases[0]):
+        if np.all(self.phases == 1.0):
             return self._on_clock(pipeline, days)
         # Within a half of a month the multiplier is one: a curve is asked for at the ends of each.
         every = np.arange(pipeline.as_of, int(days[-1]) + 1)
