@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Protocol
 
-    from funnel.typing import BoolArray
+    from funnel.typing import BoolArray, IntArray
 
     class Named(Protocol):
         """Names by row."""
@@ -191,15 +191,19 @@ def _shown(table: Mapping[str, np.ndarray[Any, Any]], column: str, row: int) -> 
     return str(np.datetime64(int(value), "D"))
 
 
-def check(table: Mapping[str, np.ndarray[Any, Any]], ids: Named) -> None:
+def check(
+    table: Mapping[str, np.ndarray[Any, Any]], ids: Named, deal: IntArray | None = None
+) -> None:
     """Raise on the first broken rule.
 
     Parameters
     ----------
     table : mapping of str to ndarray, each (n,)
         Columns by name.
-    ids : (n,) str
+    ids : (n,) or (m,) str
         The deal of each row, for the message: an array, or anything with a length that gives one.
+    deal : (n,) int, optional
+        Which of `ids` each row belongs to, where that is not told by their order.
 
     Raises
     ------
@@ -217,12 +221,13 @@ row 1, -1.00). Correct the amount; book refunds and credits outside of the funne
     """
     for rule, rows in violations(table):
         row = int(rows[0])
+        name = str(ids[row if deal is None else int(deal[row])])
         raise ValidationError.from_rule(
             rule.column,
             rule.requirement,
             rows=rows[:100],
             count=len(rows),
-            total=len(ids),
-            first=f"{str(ids[row])!r}, row {row}, {_shown(table, rule.column, row)}",
+            total=len(ids if deal is None else deal),
+            first=f"{name!r}, row {row}, {_shown(table, rule.column, row)}",
             remedy=rule.remedy,
         )

@@ -42,12 +42,12 @@ def plain(column: Arrow, header: str) -> Arrow:
     types = pa.types
     if types.is_dictionary(column.type):
         if types.is_string(column.type.value_type):
-            return column.unify_dictionaries().combine_chunks()
+            return one_chunk(column.unify_dictionaries())
         column = spelt(column)
     big = types.is_string(column.type) and column.nbytes >= LONGEST
     if big or str(column.type) == "string_view":
         column = column.cast(pa.large_string())
-    column = column.combine_chunks()
+    column = one_chunk(column)
     kind = column.type
     number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
     date = types.is_date(kind) or types.is_timestamp(kind)
@@ -55,6 +55,11 @@ def plain(column: Arrow, header: str) -> Arrow:
         msg = f"column {header!r} must hold texts, numbers or dates, and holds {kind}. Convert it."
         raise ReadError(msg)
     return column
+
+
+def one_chunk(column: Arrow) -> Arrow:
+    """Return the chunks of a column as one array; a single one as it is."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def spelt(column: Arrow) -> Arrow:
@@ -101,8 +106,9 @@ def encode(texts: Arrow) -> tuple[IntArray, Arrow]:
     pa = arrow()
     if pa.types.is_dictionary(texts.type):
         codes, distinct = _codes(texts)
-        counts = np.bincount(codes + 1, minlength=len(distinct) + 1)
-        if counts[1:].all() and len(distinct.unique().drop_null()) == len(distinct):
+        used = np.zeros(len(distinct) + 1, dtype=np.bool_)
+        used[codes] = True  # the last one is null
+        if used[:-1].all() and len(distinct.unique().drop_null()) == len(distinct):
             return codes, distinct
         texts = spelt(texts)
     return _codes(texts.dictionary_encode())
@@ -110,8 +116,13 @@ def encode(texts: Arrow) -> tuple[IntArray, Arrow]:
 
 def _codes(coded: Arrow) -> tuple[IntArray, Arrow]:
     """Return the codes of a column, -1 where null, and what they stand for."""
-    codes: np.ndarray[Any, Any] = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    codes: np.ndarray[Any, Any] = filled(coded.indices, -1).to_numpy(zero_copy_only=False)
     return codes.astype(np.int32, copy=False), coded.dictionary
+
+
+def filled(column: Arrow, value: object) -> Arrow:
+    """Return a column with a value for null; one without null as it is."""
+    return column.fill_null(value) if column.null_count else column
 
 
 def raw(texts: Arrow) -> tuple[np.ndarray[Any, Any], IntArray]:
@@ -129,11 +140,11 @@ def raw(texts: Arrow) -> tuple[np.ndarray[Any, Any], IntArray]:
 def mask(found: Arrow) -> np.ndarray[Any, Any]:
     """Return a boolean column as an array; null is False."""
     null = False
-    array: np.ndarray[Any, Any] = found.fill_null(null).to_numpy(zero_copy_only=False)
+    array: np.ndarray[Any, Any] = filled(found, null).to_numpy(zero_copy_only=False)
     return array
 
 
 def numbers(column: Arrow, missing: float) -> np.ndarray[Any, Any]:
     """Return a column of numbers as an array with `missing` for null."""
-    array: np.ndarray[Any, Any] = column.fill_null(missing).to_numpy(zero_copy_only=False)
+    array: np.ndarray[Any, Any] = filled(column, missing).to_numpy(zero_copy_only=False)
     return array

@@ -63,6 +63,9 @@ def read_moments(
     column: Arrow, header: str, *, name: str, clock: Clock, action: str
 ) -> tuple[Moments, Findings]:
     """Read a column of dates; what is none is reported as `action` and left without a day."""
+    if arrow().types.is_date(column.type):
+        days = numbers(column.cast(arrow().date32()).cast(arrow().int32()), NO_DAY)
+        return Moments(days, None), Findings.empty()
     stamps = _stamps(column, header, name, clock)
     bad = np.flatnonzero(stamps.odd)
     # A column that is mostly filled, and never with a date, is another column.
@@ -95,13 +98,10 @@ def _stamps(column: Arrow, header: str, name: str, clock: Clock) -> Stamps:
 
 
 def _from_temporal(column: Arrow) -> Stamps:
-    """Read typed dates or time stamps."""
+    """Read typed time stamps."""
     pa = arrow()
     known = mask(column.is_valid())
     none = np.zeros(len(column), dtype=np.bool_)
-    if pa.types.is_date(column.type):
-        days = numbers(column.cast(pa.date32()).cast(pa.int32()), 0)
-        return Stamps(days.astype(np.int64) * _zones.DAY, known, none, none, none)
     micros = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
     found = numbers(micros, 0)
     zoned = known & (column.type.tz is not None)

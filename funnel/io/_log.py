@@ -165,10 +165,14 @@ def in_order(log: Log) -> Log:
     deal, moment = log.ids.codes, log.day if log.time is None else log.time
     if log.seq is not None:
         return log.take(np.lexsort((log.seq, moment, deal)))
-    order = by_code(deal) if log.ids.order is None else log.ids.order
-    ranked, same = moment[order], np.diff(deal[order]) == 0
+    ahead = np.diff(deal)
+    if (ahead >= 0).all():  # most logs have the rows of a deal side by side
+        order, ranked, same = None, moment, ahead == 0
+    else:
+        order = by_code(deal) if log.ids.order is None else log.ids.order
+        ranked, same = moment[order], np.diff(deal[order]) == 0
     if not (same & (ranked[1:] < ranked[:-1])).any():
-        return log.take(order)
+        return log if order is None else log.take(order)
     place = np.arange(len(log))
     if not (same & (ranked[1:] > ranked[:-1])).any() and (same & (ranked[1:] == ranked[:-1])).any():
         # Changes of one moment are told apart by their place alone, and all else runs backwards.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from funnel.errors import ReadError
-from funnel.io._arrow import Arrow, arrow, encode, mask, raw, to_text
+from funnel.io._arrow import Arrow, arrow, encode, filled, mask, raw, to_text
 from funnel.kernels import order
 from funnel.kernels.labels import texts
 from funnel.tables import Findings
@@ -83,7 +83,7 @@ def _trimmed(codes: IntArray, distinct: Arrow, header: str, *, name: str) -> tup
 
 def read_ids(column: Arrow, header: str) -> tuple[Texts, Findings]:
     """Read a column of ids; their codes are their ranks, and -1 where there is none."""
-    text = to_text(column).fill_null("")
+    text = filled(to_text(column), "")
     if len(text) > 1:  # most logs have the rows of a deal side by side: each id is read once
         changed = mask(arrow().compute.not_equal(text.slice(1), text.slice(0, len(text) - 1)))
         begins = np.append(0, np.flatnonzero(changed) + 1)
@@ -91,10 +91,7 @@ def read_ids(column: Arrow, header: str) -> tuple[Texts, Findings]:
             ids, findings = _read_ids(text.take(arrow().array(begins)), header)
             if not findings.groups:
                 codes = np.repeat(ids.codes, np.diff(begins, append=len(text)))
-                ordered = (ids.codes[1:] >= ids.codes[:-1]).all()
-                return Texts(
-                    codes, ids.distinct, np.arange(len(codes)) if ordered else None
-                ), findings
+                return Texts(codes, ids.distinct), findings
     return _read_ids(text, header)
 
 

@@ -123,7 +123,7 @@ def rows(
         )
     columns, arrays = state_columns(values, len(deal), known, schema)
     table = {"at": at, "created": created, "amount": arrays["amount"]}
-    rules.check({**table, "expected_close": arrays["expected_close"]}, names.take(deal))
+    rules.check({**table, "expected_close": arrays["expected_close"]}, names, deal)
 
     order = _order(deal, at, seq)
     if order is not None:
