@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
+from funnel.calendars import to_dates
 from funnel.errors import CurrencyMismatchError
 from funnel.forecasting._chances import joined
 from funnel.stages import Outcome
@@ -132,10 +133,11 @@ def truth(
 
 def _sums(history: History, *, task: Task, by: tuple[str, ...]) -> _Sums:
     """Return what happened to the deals of a chunk."""
-    pipeline = history.snapshot(np.datetime64(task.cutoff, "D"))
-    end = history.snapshot(np.datetime64(task.last, "D"))
+    days = to_dates(np.array([task.cutoff, task.last], dtype=np.int32))
+    pipeline, end = history.snapshots(days)
+    (ended,) = history.snapshots(days[1:], outcome=Outcome.WON)
+    currency = ended.currency  # raises unless there is one
     is_won = end.outcome == Outcome.WON
-    currency = end.select(np.flatnonzero(is_won)).currency  # raises unless there is one
     won = is_won & (task.horizon.period_of(end.closed_on) == 0)
     known = ~np.isnan(end.amount)
     typical = end.amount[is_won & known]
