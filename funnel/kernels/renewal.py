@@ -204,9 +204,8 @@ def conditional_wins(
             found[begin:end] = _one_by_one(paths, ages, later[own], lags)
             continue
         if spectrum is None:
-            ahead_of = np.fft.rfft(later[:, lags], length)
-            spectrum = np.conj(np.moveaxis(ahead_of, -1, 0), order="C")
-        found[begin:end] = _in_blocks(paths, ages, starts, spectrum[:, own])
+            spectrum = np.fft.rfft(later[:, lags], length).conj()
+        found[begin:end] = _in_blocks(paths, ages, starts, spectrum[own])
     return found
 
 
@@ -260,12 +259,12 @@ def _one_by_one(paths: FloatArray, ages: IntArray, later: FloatArray, lags: IntA
 def _in_blocks(
     paths: FloatArray, ages: IntArray, starts: IntArray, spectrum: ComplexArray
 ) -> FloatArray:
-    """(1 + j, l), (a,), (b,), (w, j, k) -> (a, k): chances to win, by age."""
-    length = 2 * (len(spectrum) - 1)
+    """(1 + j, l), (a,), (b,), (j, k, w) -> (a, k): chances to win, by age."""
+    length = 2 * (spectrum.shape[2] - 1)
     rates, alive = _windows(paths, starts, length)
     leaving = np.fft.rfft(rates[:, starts + 1] * alive)
     # One small product of matrices for each frequency: (b, j) by (j, k).
-    product = leaving.transpose(2, 1, 0) @ spectrum
+    product = leaving.transpose(2, 1, 0) @ spectrum.transpose(2, 0, 1)
     block, day = _positions(starts, ages)
     won = np.fft.irfft(product, length, axis=0)[day, block]
     return np.asarray(won / alive[block, day][:, None])

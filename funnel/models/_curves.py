@@ -70,10 +70,11 @@ def fresh_wins(
     onward = used[used < layout.won]
     entered = onward[onward < layout.states]
     stages = onward[len(entered) :] - layout.resumed
-    grid = np.minimum(np.arange(horizon + 1), hazards.shape[2] - 1)
+    within = hazards[:, :, : horizon + 1][np.ix_(entered, used)]
+    beyond = ((0, 0), (0, 0), (0, horizon + 1 - within.shape[2]))
     homes = hazards[stages * CLASSES][:, used]
     found = np.zeros((layout.won, horizon + 1))
-    found[onward] = entry_wins(hazards[np.ix_(entered, used, grid)], homes, resumed[stages])
+    found[onward] = entry_wins(np.pad(within, beyond, mode="edge"), homes, resumed[stages])
     return found
 
 
