@@ -6,6 +6,7 @@ sweep backward in age is the plain way to the very same numbers.
 
 from __future__ import annotations
 
+import attrs
 import data
 import numpy as np
 import rounds
@@ -105,7 +106,14 @@ def tables(quick):
         f"One chance for each deal, {deals:,} deals",
         [
             Contender(LIMIT, lambda: np.copyto(target, whole), "limit"),
+            Contender("copying them to a new array", lambda: whole.astype(np.float64)),
             Contender(OURS, lambda: model.win_curve(pipeline, dates[5:6]), "ours"),
+            Contender(
+                "win_curve, first call for a table",
+                lambda new: model.win_curve(new, dates[5:6]),
+                "ours",
+                fresh=lambda: (attrs.evolve(pipeline),),
+            ),
             Contender(
                 "np.take from a table at hand",
                 lambda: np.take(column, key, out=target, mode="clip"),
