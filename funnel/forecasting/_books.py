@@ -73,6 +73,11 @@ class CellBook:
         mine = mine.select(mine.group == self.only_group)
         return attrs.evolve(mine, group=np.zeros_like(mine.group))
 
+    @property
+    def existing(self) -> CellBook:
+        """The same without the further rows."""
+        return self if self.more is None else attrs.evolve(self, more=None)
+
     @functools.cached_property
     def rows(self) -> ForecastDeals:
         """The deals one by one."""

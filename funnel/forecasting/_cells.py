@@ -245,11 +245,15 @@ class Source:
         mean, ratio = self.closing()
         return float(deals.amount[min(count, len(deals)) - 1] * (mean * (1.0 + ratio)).max())
 
-    def unit(self, beside: FloatArray) -> float:
-        """Return the unit of the amounts at closing, times these factors."""
-        unit = common_unit_of(self.pipeline)
-        factor = np.unique(self.closing()[0])
-        return compound.common_unit(unit * np.multiply.outer(factor, beside).ravel())
+    def unit(self, *, vague: bool) -> float:
+        """Return the unit of the amounts at closing, which may vary as their stage says."""
+        mean, ratio = self.closing()
+        if vague:
+            wide = ratio >= 1.0  # such an amount is 0 or larger
+            high = np.where(wide, 1.0 + ratio * ratio, 1.0 + ratio)
+            mean = np.concatenate((mean * np.where(wide, 0.0, 1.0 - ratio), mean * high))
+        factor = np.unique(np.append(mean, 1.0))
+        return compound.common_unit(common_unit_of(self.pipeline) * factor)
 
     def _some(self, deals: Pipeline) -> ForecastDeals:
         """Return some deals, one by one."""
@@ -331,6 +335,7 @@ class Source:
         booked = part == BOOKED
         mean, ratio = np.where(booked, 1.0, mean), np.where(booked, 0.0, ratio)
 
+        @functools.cache
         def power(order: int) -> FloatArray:
             """Return the sums of the lots, at the amounts of closing."""
             some = _at(cell_sums(self.pipeline, numbering, cells, order), keys)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import attrs
 import numpy as np
 
 from funnel.kernels import compound
@@ -49,22 +48,23 @@ def many_deals_law(book: CellBook, unknown: Amounts, shared: States) -> Law | No
     In each state as `compound.deal_law` of all deals: the large ones exactly, the others by their
     cumulants, which are those of all lots less those of the large ones.
     """
-    mine = attrs.evolve(book, more=None).lots
+    mine = book.existing.lots
     if mine.power(COUNT) @ (mine.chance[:, 0] > 0.0) <= compound.LARGE_BOOK:
         return None
     laws = []
     for one in shared.each():
         new = compound.NO_POISSON if book.more is None else coming(book.more, unknown, one)
-        found = _given(book, unknown, float(one.shock[0]), new)
+        found = _given(book, mine, unknown, float(one.shock[0]), new)
         if found is None:
             return None
         laws.append(found)
     return compound.between(laws, shared.weights)
 
 
-def _given(book: CellBook, unknown: Amounts, shock: float, new: compound.Poisson) -> Law | None:
-    """Return the law in one state."""
-    mine = attrs.evolve(book, more=None).lots
+def _given(
+    book: CellBook, mine: Lots, unknown: Amounts, shock: float, new: compound.Poisson
+) -> Law | None:
+    """Return the law in one state; `mine` are the lots of the deals that exist."""
     p = mine.chance[:, 0] * (1.0 + shock * mine.response)
     certain = (p >= 1.0) & (mine.ratio == 0.0)
     live = np.where(certain, 0.0, p)
@@ -76,8 +76,7 @@ def _given(book: CellBook, unknown: Amounts, shock: float, new: compound.Poisson
     else:
         return None
     kept, bulk = parts
-    unit = book.source.unit(np.unique(np.stack((1.0 - mine.ratio, 1.0 + mine.ratio))))
-    bulk = bulk._replace(unit=unit)
+    bulk = bulk._replace(unit=book.source.unit(vague=bool(mine.ratio.any())))
     chance, amount, spread = _undecided(book.sample, shock)
     left = amount + spread <= bulk.largest
     both = [
@@ -138,13 +137,13 @@ def lot_cumulants(lots: Lots, p: FloatArray) -> FloatArray:
     square = lots.ratio**2
     wide = square > 1.0  # such an amount is 0 or larger
     m2 = 1.0 + square
-    m3 = np.where(wide, m2**2, 1.0 + 3.0 * square)
-    m4 = np.where(wide, m2**3, 1.0 + square * (6.0 + square))
+    m3 = np.where(wide, m2 * m2, 1.0 + 3.0 * square)
+    m4 = np.where(wide, m2 * m2 * m2, 1.0 + square * (6.0 + square))
     terms = (
         p,
-        p * m2 - p**2,
-        p * m3 - 3.0 * p**2 * m2 + 2.0 * p**3,
-        p * m4 - p**2 * (4.0 * m3 + 3.0 * m2**2) + 12.0 * p**3 * m2 - 6.0 * p**4,
+        p * (m2 - p),
+        p * (m3 - p * (3.0 * m2 - 2.0 * p)),
+        p * (m4 - p * (4.0 * m3 + 3.0 * m2 * m2 - p * (12.0 * m2 - 6.0 * p))),
     )
     return np.array([term @ lots.power(order) for order, term in enumerate(terms, 1)])
 

@@ -38,7 +38,8 @@ REACH = 0.3
 SCREEN = 4_096
 """Cells of the histogram of amounts that bounds the characteristic function."""
 
-PARTS = (1 / 2, 1 / 3, 1 / 4, 1 / 5, 2 / 5, 1 / 6, 1 / 10, 3 / 10)
+CYCLE = 60
+PARTS = np.array([30, 20, 15, 12, 24, 10, 6, 18]) / CYCLE
 """Parts of a unit's frequency where amounts that are mostly multiples of 2 to 10 units return."""
 
 SAMPLE = 4_096
@@ -222,12 +223,16 @@ def recurrence(
     # Twice, because the sum stops where the cells of the histogram become too coarse.
     beyond = np.asarray(2.0 / np.pi * np.cumsum(bound[::-1])[::-1], dtype=np.float64)
     frequency, beyond = frequency - 0.5 * spacing, np.append(beyond, beyond[-1])
-    for part in PARTS if np.isfinite(limit) else ():
+    if np.isfinite(limit):
         # Where most amounts are multiples of a few units, which finer cells alone would show.
-        echo = 2.0 * limit * part
-        gone = float(mass @ (1.0 - np.cos(echo * amounts))) + 0.5 * min(echo * sigma, 7.0) ** 2
         wide = np.sqrt(2.0 * np.pi / max(bend.real[0], 1e-300))
-        beyond[: np.searchsorted(frequency, echo) + 1] += 2.0 / np.pi * np.exp(-gone) * wide / echo
+        units = np.rint(amounts * (limit / np.pi)) % CYCLE
+        many = np.bincount(units.astype(np.intp), mass, minlength=CYCLE)
+        echoes = 2.0 * limit * PARTS
+        gone = (1.0 - np.cos(2.0 * np.pi * np.multiply.outer(PARTS, np.arange(CYCLE)))) @ many
+        gone += 0.5 * np.minimum(echoes * sigma, 7.0) ** 2
+        for echo, left in zip(echoes, np.exp(-gone) * wide / echoes, strict=True):
+            beyond[: np.searchsorted(frequency, echo) + 1] += 2.0 / np.pi * left
     return frequency, beyond
 
 

@@ -305,11 +305,11 @@ def _smooth_quantile(law: Law, q: FloatArray) -> FloatArray:
     index = np.clip(np.searchsorted(law.cumulative, q) - 1, 0, len(law.support) - 2)
     width, *ends = _cell(law, index)
     rise = np.maximum(ends[1] - ends[0], np.finfo(np.float64).tiny)
-    t = np.clip((q - ends[0]) / rise, 0.0, 1.0)
+    t = np.minimum(np.maximum((q - ends[0]) / rise, 0.0), 1.0)
     for _ in range(4):
         value, slope = _cubic(tuple(ends), t)
         step = np.divide(value - q, slope, out=np.zeros_like(t), where=slope > 0.0)
-        t = np.clip(t - step, 0.0, 1.0)
+        t = np.minimum(np.maximum(t - step, 0.0), 1.0)  # faster than clip where there are few
     return np.asarray(law.support[index] + t * width)
 
 
