@@ -25,7 +25,6 @@ from funnel.tables.sums import (
     kept,
     largest_deals,
     sampled_deals,
-    view,
 )
 from funnel.typing import NO_DAY
 
@@ -219,7 +218,9 @@ class Source:
     def largest(self, count: int) -> ForecastDeals:
         """Return the deals of the largest amounts, so many."""
         if count not in self._tops:
-            self._tops[count] = self._some(view(largest_deals(self.pipeline), slice(0, count)))
+            self._tops[count] = self._some(
+                self.pipeline.select(largest_deals(self.pipeline)[:count])
+            )
         return self._tops[count]
 
     @functools.cached_property
@@ -239,21 +240,24 @@ class Source:
 
     def floor(self, count: int) -> float:
         """Return an amount that no deal closes above but those in `largest`."""
-        deals = largest_deals(self.pipeline)
         if count >= len(self.pipeline):
             return 0.0
-        mean, ratio = self.closing()
-        return float(deals.amount[min(count, len(deals)) - 1] * (mean * (1.0 + ratio)).max())
+        rows = largest_deals(self.pipeline)
+        amount = self.pipeline.amount[rows[min(count, len(rows)) - 1]]
+        return float(amount * self._factors()[1].max())
 
     def unit(self, *, vague: bool) -> float:
         """Return the unit of the amounts at closing, which may vary as their stage says."""
-        mean, ratio = self.closing()
-        if vague:
-            wide = ratio >= 1.0  # such an amount is 0 or larger
-            high = np.where(wide, 1.0 + ratio * ratio, 1.0 + ratio)
-            mean = np.concatenate((mean * np.where(wide, 0.0, 1.0 - ratio), mean * high))
-        factor = np.unique(np.append(mean, 1.0))
+        factors = self._factors() if vague else self.closing()[:1]
+        factor = np.unique(np.append(factors, 1.0))
         return compound.common_unit(common_unit_of(self.pipeline) * factor)
+
+    def _factors(self) -> tuple[FloatArray, FloatArray]:
+        """(states,), (states,): factors of the amounts at closing, lowest and highest."""
+        mean, ratio = self.closing()
+        wide = ratio >= 1.0  # such an amount is 0 or larger
+        low, high = np.where(wide, 0.0, 1.0 - ratio), np.where(wide, 1.0 + ratio**2, 1.0 + ratio)
+        return mean * low, mean * high
 
     def _some(self, deals: Pipeline) -> ForecastDeals:
         """Return some deals, one by one."""

@@ -95,8 +95,10 @@ class Names:
             return Names(self.source, self.rows[rows])
         if isinstance(rows, np.ndarray) and rows.dtype.kind == "i":
             return Names(self.source if source is None else source, cast("IntArray", rows))
-        every = np.arange(len(self), dtype=np.int32)
-        return Names(self.source if source is None else source, every[rows])
+        source = self.source if source is None else source
+        if isinstance(rows, np.ndarray) and rows.dtype.kind in "iu" and (rows >= 0).all():
+            return Names(source, rows.astype(np.int32))  # nothing of the length of all is made
+        return Names(source, np.arange(len(self), dtype=np.int32)[rows])
 
     def part(self, rows: slice) -> Names:
         """Return consecutive names; nothing of the length of all is made."""

@@ -65,10 +65,11 @@ def _used(pipeline: Pipeline, by: Sequence[str]) -> tuple[Keys, IntArray]:
     """Return the keys that occur, sorted, and their numbers among all combinations."""
 
     def search() -> tuple[Keys, IntArray]:
+        if not by:
+            found: IntArray = np.zeros(min(len(pipeline), 1), dtype=np.int64)
+            return ((),) * len(found), found
         labels = [["", *sorted(_labels(pipeline, name)[0])] for name in by]
         found = used(lambda rows: _combinations(view(pipeline, rows), by), len(pipeline))
-        if not by:
-            return ((),) * len(found), found
         digits = np.unravel_index(found, [len(names) for names in labels])
         pairs = zip(labels, digits, strict=True)
         values = [np.array(names, dtype=object)[digit] for names, digit in pairs]

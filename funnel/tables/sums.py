@@ -10,6 +10,7 @@ import numpy as np
 
 from funnel.kernels import threads
 from funnel.kernels._units import unit_of
+from funnel.kernels.arrays import frozen
 from funnel.kernels.cells import CHUNK, COUNT, UNKNOWN, power_sums
 from funnel.stages import Outcome
 from funnel.tables._names import Names
@@ -161,20 +162,20 @@ def cell_sums(
     )[order]
 
 
-def largest_deals(pipeline: Pipeline) -> Pipeline:
-    """Return the deals of the `LARGEST` known amounts, the largest first."""
+def largest_deals(pipeline: Pipeline) -> IntArray:
+    """Return the rows of the `LARGEST` known amounts, the largest first."""
 
-    def search() -> Pipeline:
+    def search() -> IntArray:
         rows, amounts, floor = np.empty(0, dtype=np.int64), np.empty(0), -np.inf
         for begin in range(0, len(pipeline), CHUNK):
             amount = pipeline.amount[begin : begin + CHUNK]
             more = np.flatnonzero(amount > floor)
             rows, amounts = np.append(rows, begin + more), np.append(amounts, amount[more])
-            if len(rows) > LARGEST:
+            if len(rows) > 2 * LARGEST:
                 top = np.argpartition(-amounts, LARGEST)[:LARGEST]
                 rows, amounts = rows[top], amounts[top]
                 floor = float(amounts.min())
-        return pipeline.select(rows[np.argsort(-amounts, kind="stable")])
+        return frozen(rows[np.argsort(-amounts, kind="stable")[:LARGEST]])
 
     return kept(pipeline, "largest", search)  # type: ignore[no-any-return]
 
