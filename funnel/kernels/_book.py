@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -34,6 +35,9 @@ __all__ = [
 
 TAIL = 1e-10
 """Probability beyond each end of the window in which a law is tabulated."""
+
+GONE, NOTHING = 7.0, 2e-10
+"""At so many over its standard deviation, a normal bulk leaves nothing: what `recurrence` says."""
 
 STEEPEST = 700.0
 """Exponents beyond are cut, so that exp does not overflow; no bound is lowest there."""
@@ -269,15 +273,20 @@ def screen(book: Book, limit: float) -> Callable[[float], float]:
     """Return how much of the law may stand from a frequency on, the bulk being nearly normal."""
     if book.largest == 0.0:
         return lambda _: 0.0
-    amounts, masses = _waves(book)
-    bounds = [
-        recurrence(amounts, mass, float(np.sqrt(variance)), limit)
-        for mass, variance in zip(masses, book.bulk.cumulants[:, 1], strict=True)
-    ]
+    spread = np.sqrt(book.bulk.cumulants[:, 1])
+
+    @functools.cache
+    def bounds() -> list[tuple[FloatArray, FloatArray]]:
+        """Return the recurrence in each state."""
+        amounts, masses = _waves(book)
+        pairs = zip(masses, spread.tolist(), strict=True)
+        return [recurrence(amounts, mass, sigma, limit) for mass, sigma in pairs]
 
     def beyond(u: float) -> float:
         """Return the mean over the states."""
-        left = [some[np.searchsorted(frequency, u)] for frequency, some in bounds]
+        if u * spread.min() >= GONE:
+            return NOTHING
+        left = [some[np.searchsorted(frequency, u)] for frequency, some in bounds()]
         return float(book.weights @ left)
 
     return beyond
