@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from funnel.kernels.products import gram, inverse
+
 if TYPE_CHECKING:
     from funnel.typing import FloatArray, IntArray
 
@@ -159,11 +161,11 @@ def _inverse(
     """Invert the curvature by blocks: (g, q, q) of deviations, (g, p, q), (p, p) of the shared."""
     term, own = columns
     single = 1.0 / variances[1:, term[own]]
-    blocks = np.linalg.inv(curvature.deviations + single[:, :, None] * np.eye(len(own)))
+    blocks = inverse(curvature.deviations + single[:, :, None] * np.eye(len(own)))
     border = np.asarray(curvature.between @ blocks, dtype=np.float64)
     lent = np.tensordot(border, curvature.between, axes=((0, 2), (0, 2)))
     schur = curvature.shared + np.diag(1.0 / variances[0, term]) - lent
-    return np.asarray(blocks), border, np.asarray(np.linalg.inv(schur))
+    return blocks, border, inverse(schur)
 
 
 def _sums(
@@ -176,7 +178,7 @@ def _sums(
         mean = due * np.exp(np.clip(x @ effects, -LIMIT, LIMIT))
         gap += (events[begin : begin + BLOCK] - mean) @ x
         x = x * np.sqrt(mean)[:, None]
-        square += x.T @ x  # of one array: half the work
+        square += gram(x)
     return square, gap + square @ effects
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from funnel.kernels import renewal
+from funnel.kernels.products import product
 
 if TYPE_CHECKING:
     from funnel.typing import BoolArray, FloatArray, IntArray
@@ -107,7 +108,7 @@ def sojourn_wins(
     for target in np.flatnonzero(leaving[:, :onward].any(axis=(0, 2))).tolist():
         used, place = np.unique(node[:, target], return_inverse=True)
         later = np.where(lag >= 0, fresh[used, target][:, np.maximum(lag, 0)], 0.0)
-        after = leaving[:, target] @ later.transpose(1, 0, 2).reshape(length - 1, -1)
+        after = product(leaving[:, target], later.transpose(1, 0, 2).reshape(length - 1, -1))
         share = np.zeros((len(node), len(used)))
         np.add.at(
             share,

@@ -33,10 +33,10 @@ class _Moves(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """Effects (2, 2 stages, p), roots of covariances (2, 2 stages, p, p), hazards (s, t, d)."""
+    """Effects (2, 2 stages, p), their covariances (2, 2 stages, p, p), hazards (s, t, d)."""
 
     effects: FloatArray
-    roots: FloatArray
+    covariance: FloatArray
     baseline: FloatArray
 
 
@@ -104,27 +104,30 @@ def effects(
         ):
             np.copyto(divisor, mean[:, None, :], where=(kinds(layout) == kind)[:, :, None])
         hazards = scored.scaled(marginal, 1.0 / divisor)
-    roots = [_roots(known[kind].covariance, columns, phase, due[kind]) for kind in (WIN, LOSS)]
+    covariance = [
+        _at_level(known[kind].covariance, columns, phase, due[kind]) for kind in (WIN, LOSS)
+    ]
     return Estimate(
-        np.stack([known[kind].by_group for kind in (WIN, LOSS)]), np.stack(roots), hazards
+        np.stack([known[kind].by_group for kind in (WIN, LOSS)]), np.stack(covariance), hazards
     )
 
 
-def _roots(
+def _at_level(
     covariance: FloatArray, columns: FloatArray, phase: IntArray, due: FloatArray
 ) -> FloatArray:
-    """(g, p, p), (n, p), (n,), (n,) -> (g, p, p): roots of the covariance at a given level.
+    """(g, p, p), (n, p), (n,), (n,) -> (g, p, p): the covariance at a given level.
 
     How many moves of a phase there are in all is known from the hazards: what effects would add
     to the moves that are due is taken from their constant, the first column.
     """
-    values, vectors = np.linalg.eigh(covariance)
-    found: FloatArray = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+    found = covariance.copy()
     edges = np.searchsorted(phase, np.arange(len(found) + 1))
     for g, (begin, end) in enumerate(itertools.pairwise(edges.tolist())):
         total = due[begin:end].sum()
         if total > 0.0:
-            found[g, 0] -= (due[begin:end] @ columns[begin:end] / total) @ found[g]
+            added = due[begin:end] @ columns[begin:end] / total
+            found[g, 0] -= added @ found[g]
+            found[g, :, 0] -= found[g] @ added
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -65,8 +66,8 @@ class FittedHazardRegression:
         As in `FittedSemiMarkov`.
     resumed : (stages, d) float64
         As in `FittedSemiMarkov`.
-    roots : (2, 2 stages, p, p) float64
-        Of the covariance of `effects`, at the level that the hazards have.
+    covariance : (2, 2 stages, p, p) float64
+        Of `effects`, at the level that the hazards have.
     lean : float
         As in `FittedSemiMarkov`.
     """
@@ -82,7 +83,7 @@ class FittedHazardRegression:
     hazards: FloatArray = attrs.field(converter=frozen)
     occupied: FloatArray = attrs.field(converter=frozen)
     resumed: FloatArray = attrs.field(converter=frozen)
-    roots: FloatArray = attrs.field(converter=frozen)
+    covariance: FloatArray = attrs.field(converter=frozen)
     lean: float
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -137,6 +138,12 @@ class FittedHazardRegression:
             resumed=self.resumed,
         )
 
+    @functools.cached_property
+    def _roots(self) -> FloatArray:
+        """(2, 2 stages, p, p): roots of the covariances, slow to find and for draws only."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :])
+
     def draw(self, rng: np.random.Generator, /) -> Self:
         """Return the model with one draw of its hazards and effects, given the history.
 
@@ -155,12 +162,12 @@ class FittedHazardRegression:
         hazards = draw_states(layout, self.hazards, self.occupied, self.lean, rng)
         seen = self.hazards > 0.0
         factor = np.divide(hazards, self.hazards, out=np.ones_like(hazards), where=seen)
-        number = rng.standard_normal((len(self.roots), self.roots.shape[-1]))
+        number = rng.standard_normal((len(self.effects), self.effects.shape[-1]))
         return attrs.evolve(
             self,
             hazards=hazards,
             baseline=scored.scaled(scored.intensities(self.baseline)[0], factor),
-            effects=self.effects + np.einsum("kgpq,kq->kgp", self.roots, number),
+            effects=self.effects + np.einsum("kgpq,kq->kgp", self._roots, number),
         )
 
     @property
@@ -375,6 +382,6 @@ class HazardRegression(StageModel[Spells]):
             hazards=base.hazards,
             occupied=base.occupied,
             resumed=base.resumed,
-            roots=found.roots,
+            covariance=found.covariance,
             lean=base.lean,
         )
