@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from funnel.kernels import _cumulants
+from funnel.kernels import _cumulants, _wins
 from funnel.kernels.compound import (
     SMALL_BOOK,
     cdf,
@@ -216,6 +216,17 @@ def test_wins_agree_with_adding_deal_after_deal():
     for chance in p:
         expected = np.convolve(expected, [1 - chance, chance])
     assert gap(expected, poisson_binomial(p)) < 1e-13
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "high"), [(9_000, 0, 1), (40_000, 0.9, 1), (90_000, 0, 0.1), (3_800, 0.4, 0.6)]
+)
+def test_wins_that_vary_much_agree_with_convolution(n, low, high):
+    """Sums of powers (too many of them in the last case) against halves, to 1e-14 absolutely."""
+    p = np.random.default_rng(23).uniform(low, high, n)
+    p[:9] = 1.0
+    assert math.sqrt((p * (1.0 - p)).sum()) > _wins.WIDE
+    assert gap(_wins._by_halves(p), poisson_binomial(p)) < 1e-14
 
 
 def test_wins_of_many_deals_have_the_right_moments():
