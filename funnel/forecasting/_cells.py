@@ -13,7 +13,7 @@ from funnel.forecasting._lots import Lots, joined
 from funnel.forecasting._parts import BOOKED, OPEN, REOPENED
 from funnel.kernels import compound
 from funnel.kernels.cells import COUNT, UNKNOWN, gather
-from funnel.models._cells import curves, places
+from funnel.models._cells import curves, days_since, places
 from funnel.models.base import HasCells
 from funnel.stages import Outcome
 from funnel.tables.groups import numbers_of_groups, rows_of_group
@@ -373,9 +373,11 @@ def _with_groups(
 
 def _days_since_won(deals: Pipeline) -> IntArray:
     """(n,): days since deals were won, -1 for all others and where the day is not known."""
-    days = deals.as_of - deals.closed_on.astype(np.int64)
-    won = (deals.stage == deals.funnel.won_code) & (deals.closed_on != NO_DAY)
-    return np.where(won, np.maximum(days, -1), -1)
+    days = days_since(deals.closed_on, deals.as_of, np.iinfo(np.int32).max - 1)
+    days += 1
+    days *= deals.stage == deals.funnel.won_code
+    days -= 1
+    return days
 
 
 def _filled(sums: Sequence[FloatArray]) -> IntArray:

@@ -9,13 +9,21 @@ import numpy as np
 
 from funnel.kernels import cells
 from funnel.tables.sums import kept, view
+from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
     from funnel.models.base import HasCells
     from funnel.tables import Pipeline
-    from funnel.typing import DateArray, FloatArray, IntArray
+    from funnel.typing import DateArray, DayArray, FloatArray, IntArray
 
-__all__ = ["curves", "gathered", "places"]
+__all__ = ["curves", "days_since", "gathered", "places"]
+
+
+def days_since(day: DayArray, as_of: int, most: int) -> IntArray:
+    """(n,): int32 days since a day, at most so many; -1 where it is unknown, or to come."""
+    # What is not known is so far away that the difference overflows, and is negative.
+    found = np.clip(np.int32(as_of) - day, -1, most)
+    return found if as_of >= 0 else np.where(day == NO_DAY, np.int32(-1), found)
 
 
 def places(model: HasCells, pipeline: Pipeline) -> tuple[IntArray, IntArray]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from funnel.errors import ExtrapolationWarning
 from funnel.kernels import renewal
+from funnel.models._cells import days_since
 from funnel.models._sojourns import CLASSES, Layout
 from funnel.tables.sums import count_open
-from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
     from funnel.tables import Pipeline
@@ -31,12 +31,11 @@ NOISE = 1e-12  # transforms leave some 1e-14 of what cannot happen: below this, 
 
 def ages_in_state(pipeline: Pipeline) -> IntArray:
     """(n,): days in the stage, since closing for closed deals; -1 unknown."""
-    age = pipeline.days_in_stage
-    closed = np.flatnonzero(pipeline.stage >= pipeline.funnel.won_code)
-    if len(closed):
-        day, age = pipeline.closed_on[closed].astype(np.int64), age.copy()
-        age[closed] = np.where(day == NO_DAY, -1, np.maximum(pipeline.as_of - day, -1))
-    return age
+    closed = pipeline.stage >= pipeline.funnel.won_code
+    if not closed.any():
+        return pipeline.days_in_stage
+    since = days_since(pipeline.closed_on, pipeline.as_of, np.iinfo(np.int32).max)
+    return np.where(closed, since, pipeline.days_in_stage)
 
 
 def stages_of(layout: Layout, states: IntArray) -> IntArray:

@@ -66,15 +66,15 @@ class Layout:
 
     def state(self, stage: IntArray, visit: IntArray) -> IntArray:
         """(n,), (n,) -> (n,): int32 state of a stage code and visit; -1 for won and removed."""
-        found = np.clip(visit, 1, CLASSES).astype(np.int32, copy=False)
-        found += stage * np.int16(CLASSES)
-        found -= 1
-        closed = np.flatnonzero(stage >= self.funnel.won_code)
-        if len(closed):
-            lost = stage[closed] - (self.funnel.won_code + 1)
-            inside = (lost >= 0) & (lost < len(self.funnel.lost_codes))
-            found[closed] = np.where(inside, self.stages * CLASSES + lost, -1)
-        return found
+        first = np.full(len(self.funnel.states), -1, dtype=np.int32)
+        first[: self.stages] = np.arange(self.stages) * CLASSES
+        lost = np.asarray(self.funnel.lost_codes)
+        first[lost] = self.stages * CLASSES + np.arange(len(lost))
+        later = np.clip(visit, 1, CLASSES).astype(np.int32, copy=False)
+        later -= 1
+        later *= stage < self.stages
+        later += first[stage]
+        return later
 
     def stage_of(self) -> IntArray:
         """(states,): the group that each state leans on: its stage, or a number per lost state."""

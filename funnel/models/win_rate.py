@@ -12,7 +12,7 @@ from funnel.errors import ExtrapolationWarning, InsufficientDataError, Validatio
 from funnel.kernels import incidence as kernel
 from funnel.kernels.arrays import frozen
 from funnel.kernels.shrinkage import beta_binomial_strength
-from funnel.models._cells import gathered
+from funnel.models._cells import days_since, gathered
 from funnel.models._hazards import THIN, drawn_together
 from funnel.models._validators import whole
 from funnel.models.base import FittedModel, StageModel
@@ -162,14 +162,13 @@ class FittedWinRate:
         All ages beyond the oldest one seen are one cell, and so is an unknown age.
         """
         oldest = self.survival.shape[1] - 1
-        # Where the day is not known, the difference is too large for 32 bits, and negative.
-        cell = np.clip(np.int32(pipeline.as_of) - pipeline.stage_entered, -1, oldest)
+        cell = days_since(pipeline.stage_entered, pipeline.as_of, oldest)
         cell += 1
         cell += pipeline.stage * np.int32(oldest + 2)
-        closed = pipeline.stage >= pipeline.funnel.won_code
-        if closed.any():
-            cell[closed] = -1
-        return np.asarray(cell)
+        cell += 1
+        cell *= pipeline.stage < pipeline.funnel.won_code
+        cell -= 1
+        return cell
 
     def cell_stages(self, cells: IntArray, pipeline: Pipeline, /) -> IntArray:
         """Return the code of the stage of each cell: (c,) -> (c,)."""

@@ -14,8 +14,9 @@ from funnel.forecasting._books import CellBook
 from funnel.forecasting._states import States
 from funnel.kernels import compound, threads
 from funnel.kernels.cells import COUNT, UNKNOWN, gather, places, power_sums
-from funnel.models._cells import curves
+from funnel.models._cells import curves, days_since
 from funnel.tables import sums
+from funnel.typing import NO_DAY
 
 HORIZON = fn.Horizon.months("2026-05-01", 9)
 HISTORY = fn.datasets.simulate(900, rng=4).history.until("2026-06-15")
@@ -385,3 +386,11 @@ def test_no_temporary_is_of_the_size_of_the_table(model):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 6e6
+
+
+@pytest.mark.parametrize("as_of", [100, -100], ids=["after 1970", "before"])
+def test_days_since_a_day_are_whole_and_bounded(as_of):
+    """Ten days ago, too long ago, tomorrow, not known."""
+    day = np.array([as_of - 10, as_of - 90, as_of + 1, NO_DAY], dtype=np.int32)
+    found = days_since(day, as_of, 50)
+    assert ([10, 50, -1, -1], np.int32) == (found.tolist(), found.dtype)
