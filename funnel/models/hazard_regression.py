@@ -268,7 +268,7 @@ class HazardRegression(StageModel[Spells]):
 
     Weekdays and the end of the month set the pace of a clock, again by shrunk multipliers: the
     curve at a date is the semi-Markov one after as many days as the clock has gone. The phase of
-    the quarter (the halves of its months, from three quarters on) multiplies the subdistribution
+    the quarter (the halves of its months, each seen twice at least) multiplies the subdistribution
     hazard of being won [5]_, as far as it does so in one quarter as in the next.
 
     Parameters
