@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Circle", "Jumps", "added", "jumps_of", "log_measure"]
 
-LEAST = 1e-14
-"""Terms of a logarithm that add up to less are left out."""
+LEAST, LESS = 1e-14, 1e-11
+"""Terms of a logarithm that add up to less are left out: on a lattice of all amounts, and off it,
+where rounding costs more."""
 
 
 class Circle(NamedTuple):
@@ -140,8 +141,8 @@ def log_measure(
         amounts = circle.cell * np.concatenate([below, below + 1], axis=1)
         parts = np.concatenate([parts * (1.0 - part), parts * part], axis=1)
     most = odds.max(axis=0, initial=0.0)
-    least = LEAST / max(len(amounts), 1)
-    for rows in blocks(len(amounts), 256):
+    least = (LEAST if circle.exact else LESS) / max(len(amounts), 1)
+    for rows in blocks(len(amounts), 64):
         terms, order = [], 1
         while (some := np.flatnonzero(most[rows] ** order > least)).size:
             deals = some + rows.start

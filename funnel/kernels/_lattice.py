@@ -25,7 +25,7 @@ SEVERAL = 512
 UNLIKELY = 0.25
 """Up to this probability, and from 1 minus it, the series of the logarithm converges fast."""
 
-RARE = 1 / 32
+RARE = 1 / 8
 """Up to this probability it does so even where all points that rounding may hit are followed."""
 
 FEW, MANY = 32_768, 65_536
