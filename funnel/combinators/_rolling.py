@@ -224,7 +224,8 @@ class FittedCombination:
         ).around(
             pool(models, weights),
             self.source,
-            calendar_aware=False,  # weekdays hardly matter for deals whose day is not known
+            # Weekdays hardly matter for deals whose day is not known; the quarter does.
+            calendar_aware=any(getattr(model, "follows_quarter", False) for model in models),
             executor=self.executor,
         )
         return FittedRepaired(

@@ -88,6 +88,11 @@ class FittedHazardRegression:
 
     needs: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def follows_quarter(self) -> bool:
+        """Tell whether wins are more frequent in some phases of the quarter."""
+        return bool(np.any(self.phases != 1.0))
+
     def win_curve(self, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
         """Return the chance to be won by each date, given what is known of each deal: (n, k).
 
@@ -102,7 +107,7 @@ class FittedHazardRegression:
         if not len(pipeline) or not len(dates):
             return np.zeros((len(pipeline), len(dates)))
         days = dates.astype("datetime64[D]").astype(np.int64)
-        if np.all(self.phases == 1.0):
+        if not self.follows_quarter:
             return self._on_clock(pipeline, days)
         # Within a half of a month the multiplier is one: a curve is asked for at the ends of each.
         every = np.arange(pipeline.as_of, int(days[-1]) + 1)

@@ -252,6 +252,7 @@ def test_the_clock_slows_at_weekends():
     )
     fitted = HazardRegression().fit(history)
     assert pytest.approx(7.0) == fitted.weekdays.sum()
+    assert not fitted.follows_quarter
     assert (fitted.weekdays[5:] < 0.25).all()
     friday = np.datetime64("2026-07-03")
     table = attrs.evolve(fresh(), as_of=int(friday.astype(int)))
@@ -284,6 +285,7 @@ def test_wins_follow_the_quarter_and_losses_do_not_matter():
     )
     fitted = HazardRegression().fit(history)
     others = fitted.phases[:-1]
+    assert fitted.follows_quarter
     assert pytest.approx(6.0) == fitted.phases.sum()
     assert pytest.approx(3.0, rel=0.15) == fitted.phases[-1] / others.mean()
     assert (np.abs(others / others.mean() - 1.0) < 0.15).all()
@@ -296,6 +298,10 @@ def test_wins_follow_the_quarter_and_losses_do_not_matter():
     start = np.datetime64("2026-04-01")
     table = attrs.evolve(fresh(), as_of=int(start.astype(int)))
     assert pytest.approx(slow, abs=0.03) == fitted.win_curve(table, start + np.array([10]))[0, 0]
+    # A pool then expects new deals by the days on which they come.
+    quarter = fn.Horizon.quarters("2026-01-01", 1)
+    pool = fn.Blend("hazard-regression", windows=1).fit(history)
+    assert pool.at(quarter, history.observed_until).deals.calendar_aware
 
 
 # --- no leaks ------------------------------------------------------------------------------------
