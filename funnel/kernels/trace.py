@@ -35,7 +35,7 @@ __all__ = [
     "whole_deals",
 ]
 
-CHUNK = 1 << 16
+CHUNK = 1 << 14
 """Rows worked on at once, so that temporary arrays stay in the cache."""
 
 OPEN, WON, LOST = 0, 1, 2  # codes of funnel.stages.Outcome; the last two count as closed
@@ -123,7 +123,7 @@ def rows_on(
     most = int(deal[-1]) + 1 if len(deal) else 0
     for day in place.tolist():
         found, count = np.empty(most, dtype=np.intp), 0
-        for rows in _ranges(len(at), 4 * CHUNK):  # bytes, so more of them
+        for rows in _ranges(len(at), 16 * CHUNK):  # bytes, so more of them
             held = np.flatnonzero((begins[rows] <= day) & (ends[rows] > day))
             np.add(held, rows.start, out=found[count : count + len(held)])
             count += len(held)
