@@ -37,6 +37,7 @@ PHASES = 6
 HALF = 15  # days of the first half of a month
 TINY = 1e-12  # curves end so far below 1
 NEGLIGIBLE = 1e-4  # effects that are none
+LATEST = 16  # quarters that are looked at, at most: older ones tell less, and each costs time
 ROUND = 2  # quarters that must have been seen before phases are told from chance
 
 
@@ -117,9 +118,10 @@ def phases(first: int, expected: FloatArray, events: FloatArray) -> FloatArray:
     each half of a month has an effect of its own: what differs from quarter to quarter is no
     pattern, and the phases are shrunk by it, with variances from the data; see `ridge`.
     """
-    begin = int(np.argmax(events > 0.0))  # before, nothing of the kind was recorded
-    expected, events = expected[begin:], events[begin:]
-    each = halves(first + begin + np.arange(len(expected)))
+    each = halves(first + np.arange(len(expected)))
+    # Before the first event, nothing of the kind was recorded.
+    begin = max(int(np.argmax(events > 0.0)), int(np.argmax(each > each[-1] - LATEST * PHASES)))
+    each, expected, events = each[begin:], expected[begin:], events[begin:]
     number = np.arange(each[0], each[-1] + 1)
     if len(number) < ROUND * PHASES:
         return np.ones(PHASES)

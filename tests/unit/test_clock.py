@@ -59,6 +59,17 @@ def test_phases_that_repeat_are_found():
     assert (clock.phases(DAY - 90, later, events) == found).all()
 
 
+def test_phases_are_those_of_the_last_four_years():
+    """Ten years of another pattern before them change nothing."""
+    start = DAY - 3653  # 2014-01-01
+    pattern = PATTERN[clock.halves(start + np.arange(3653 + 1461)) % clock.PHASES]
+    due = np.full(len(pattern), 20.0)
+    events = due * np.where(np.arange(len(due)) < 3653, 2.0 - pattern, pattern)
+    found = clock.phases(start, due, events)
+    np.testing.assert_array_equal(found, clock.phases(DAY, due[3653:], events[3653:]))
+    np.testing.assert_allclose(found, PATTERN, rtol=0.02)
+
+
 def test_what_happens_once_is_no_pattern():
     """A half of a month with five times the events, in one quarter of eight, moves all by 5 %."""
     due = np.full(YEARS, 20.0)
