@@ -68,7 +68,9 @@ def kernels():
         "stage_durations": lambda: fn.metrics.stage_durations(history),
         "conversion": lambda: fn.metrics.conversion(history),
         "aalen_johansen": lambda: survival.aalen_johansen(counts, risk),
-        "snapshot": lambda: history.snapshot("2026-01-31"),
+        "snapshot": lambda: attrs.evolve(
+            history.snapshot("2026-01-31")
+        ),  # which asks for all columns
         "forecast by month": forecast,
         "forecast by owner": lambda: forecast(("owner",)),
         "quantiles of a large book": lambda: compound.quantile(
