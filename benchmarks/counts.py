@@ -68,9 +68,8 @@ def kernels():
         "stage_durations": lambda: fn.metrics.stage_durations(history),
         "conversion": lambda: fn.metrics.conversion(history),
         "aalen_johansen": lambda: survival.aalen_johansen(counts, risk),
-        "snapshot": lambda: attrs.evolve(
-            history.snapshot("2026-01-31")
-        ),  # which asks for all columns
+        # A table that is made anew asks for all columns.
+        "snapshot": lambda: attrs.evolve(history.snapshot("2026-01-31")),
         "forecast by month": forecast,
         "forecast by owner": lambda: forecast(("owner",)),
         "quantiles of a large book": lambda: compound.quantile(

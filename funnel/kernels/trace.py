@@ -107,17 +107,18 @@ def rows_on(
     among the days asked, which fit into a byte; a day then takes two comparisons of bytes.
     """
     asked, place = np.unique(np.asarray(days, dtype=np.int64), return_inverse=True)
-    first = int(at.min(initial=0))
+    last = int(at.max(initial=0))
+    first = int(at.min(initial=last))
     code = np.min_scalar_type(len(asked))
-    ranks = np.searchsorted(asked, np.arange(first, int(at.max(initial=first)) + 1)).astype(code)
+    ranks = np.searchsorted(asked, np.arange(first, last + 1)).astype(code)
     begins, ends = np.empty((2, len(at)), dtype=code)
     for rows in _ranges(len(at), CHUNK):
         ranks.take(np.subtract(at[rows], first, dtype=np.intp), out=begins[rows])
     ends[-1:] = len(asked)
     for rows in _ranges(len(at), CHUNK):
         after = slice(rows.start + 1, rows.stop + 1)
-        last = deal[after] != deal[rows][: len(deal[after])]
-        np.maximum(begins[after], last * code.type(len(asked)), out=ends[rows][: len(last)])
+        final = deal[after] != deal[rows][: len(deal[after])]
+        np.maximum(begins[after], final * code.type(len(asked)), out=ends[rows][: len(final)])
     if among is not None:
         ends *= among
     most = int(deal[-1]) + 1 if len(deal) else 0
