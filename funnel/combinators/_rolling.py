@@ -41,6 +41,7 @@ SHOCK = 0.05, 4.0  # shared error assumed of a repaired forecast, and how many w
 NEGLIGIBLE = 1e-3  # weight below which a member is not asked
 LEADS = 4  # at which levels are learnt, at most
 SHORTEST = 7  # days ahead
+QUARTER = 92  # days ahead up to which new deals are expected by phases of the quarter
 KEPT = 8  # horizons whose pools are kept
 
 
@@ -224,8 +225,10 @@ class FittedCombination:
         ).around(
             pool(models, weights),
             self.source,
-            # Weekdays hardly matter for deals whose day is not known; the quarter does.
-            calendar_aware=any(getattr(model, "follows_quarter", False) for model in models),
+            # Weekdays hardly matter for deals whose day is not known; the quarter does, but each
+            # week of new deals has to be asked about then.
+            calendar_aware=max(ahead, default=0) <= QUARTER
+            and any(getattr(model, "follows_quarter", False) for model in models),
             executor=self.executor,
         )
         return FittedRepaired(

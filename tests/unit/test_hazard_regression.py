@@ -298,10 +298,11 @@ def test_wins_follow_the_quarter_and_losses_do_not_matter():
     start = np.datetime64("2026-04-01")
     table = attrs.evolve(fresh(), as_of=int(start.astype(int)))
     assert pytest.approx(slow, abs=0.03) == fitted.win_curve(table, start + np.array([10]))[0, 0]
-    # A pool then expects new deals by the days on which they come.
-    quarter = fn.Horizon.quarters("2026-01-01", 1)
-    pool = fn.Blend("hazard-regression", windows=1).fit(history)
-    assert pool.at(quarter, history.observed_until).deals.calendar_aware
+    # A pool then expects new deals by the days on which they come, up to a quarter ahead.
+    pool, today = fn.Blend("hazard-regression", windows=1).fit(history), history.observed_until
+    for days, by_day in ((92, True), (93, False)):
+        horizon = fn.Horizon.custom([today + 1, today + 1 + days])
+        assert by_day == pool.at(horizon, today).deals.calendar_aware
 
 
 # --- no leaks ------------------------------------------------------------------------------------
