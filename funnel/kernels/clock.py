@@ -21,6 +21,7 @@ __all__ = [
     "estimate",
     "expected_by_day",
     "halves",
+    "paces",
     "passed",
     "phases",
     "turned",
@@ -152,11 +153,23 @@ def phases(first: int, expected: FloatArray, events: FloatArray) -> FloatArray:
     return np.asarray(found / found.mean())
 
 
-def turned(factor: FloatArray, curve: FloatArray, half: IntArray) -> FloatArray:
-    """(6,), (n, k), (k,) -> (n, k): curves whose steps are multiplied by phase.
+def turned(factor: FloatArray, curve: FloatArray) -> FloatArray:
+    """(k,), (n, k) -> (n, k): curves whose steps, each to a column, are multiplied.
 
-    Step j leads to column j, in the half of a month `half`; the subdistribution hazard of a curve F
-    is ``-d log(1 - F)`` (Fine and Gray 1999, doi:10.1080/01621459.1999.10474144).
+    What is multiplied is the subdistribution hazard of a curve F, ``-d log(1 - F)`` (Fine and Gray
+    1999, doi:10.1080/01621459.1999.10474144).
     """
     hazard = np.diff(-np.log1p(-np.minimum(curve, 1.0 - TINY)), axis=1, prepend=0.0)
-    return np.asarray(-np.expm1(-np.cumsum(hazard * factor[half % PHASES], axis=1)))
+    return np.asarray(-np.expm1(-np.cumsum(hazard * factor, axis=1)))
+
+
+def paces(factor: FloatArray, since: int, days: IntArray) -> FloatArray:
+    """(6,), (), (k,) -> (k,): mean multipliers of the steps from the end of `since` to the last day.
+
+    A step ends on each of the days, which ascend; one without days has a multiplier of 1.
+    """
+    every = np.arange(since + 1, int(days.max(initial=since)) + 1)
+    total = np.concatenate(([0.0], np.cumsum(factor[halves(every) % PHASES])))
+    length = np.diff(days, prepend=since)
+    spent = np.diff(total[days - since], prepend=0.0)
+    return np.where(length > 0, spent / np.maximum(length, 1), 1.0)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FittedHazardRegression", "HazardRegression"]
 
+QUARTER = 92  # days ahead within which halves of months are told apart
 CELLS = 10_000_000  # numbers held at a time: deals x targets x days
 
 
@@ -109,11 +110,13 @@ class FittedHazardRegression:
         days = dates.astype("datetime64[D]").astype(np.int64)
         if not self.follows_quarter:
             return self._on_clock(pipeline, days)
-        # Within a half of a month the multiplier is one: a curve is asked for at the ends of each.
-        every = np.arange(pipeline.as_of, int(days[-1]) + 1)
-        ends = every[:-1][np.diff(clock.halves(every)) > 0]
+        # Steps in which the multiplier changes are taken apart where they matter: beyond a quarter
+        # their mean will do.
+        near = np.arange(pipeline.as_of, min(int(days[-1]), pipeline.as_of + QUARTER) + 1)
+        ends = near[:-1][np.diff(clock.halves(near)) > 0]
         steps = np.union1d(days, ends[ends > pipeline.as_of])
-        curve = clock.turned(self.phases, self._on_clock(pipeline, steps), clock.halves(steps))
+        factor = clock.paces(self.phases, pipeline.as_of, steps)
+        curve = clock.turned(factor, self._on_clock(pipeline, steps))
         return curve[:, np.searchsorted(steps, days)]
 
     def _on_clock(self, pipeline: Pipeline, days: IntArray) -> FloatArray:

@@ -88,14 +88,25 @@ def test_two_quarters_are_needed():
     assert clock.phases(DAY, due, np.zeros(150)).tolist() == [1.0] * 6
 
 
-def test_a_curve_turned_by_phases_has_a_multiplied_hazard():
+def test_a_curve_turned_has_a_multiplied_hazard():
     """Of ``1 - exp(-rate t)``: the rate of each step times its factor; 1 stays 1, and factor 1."""
     days = np.array([10.0, 20.0, 30.0])
     curve = np.stack((-np.expm1(-0.03 * days), np.ones(3)))
-    half = np.array([6, 7, 8])
-    factor = np.array([1.0, 2.0, 0.5, 1.0, 1.0, 1.0])
-    found = clock.turned(factor, curve, half)
+    factor = np.array([1.0, 2.0, 0.5])
+    found = clock.turned(factor, curve)
     np.testing.assert_allclose(found[0], -np.expm1(-0.03 * np.array([10.0, 30.0, 35.0])))
     np.testing.assert_allclose(found[1], 1.0, atol=1e-9)
-    np.testing.assert_allclose(clock.turned(np.ones(6), curve, half), curve, atol=1e-9)
-    assert pytest.approx(0.0) == clock.turned(factor, np.zeros((1, 3)), half).sum()
+    np.testing.assert_allclose(clock.turned(np.ones(3), curve), curve, atol=1e-9)
+    assert pytest.approx(0.0) == clock.turned(factor, np.zeros((1, 3))).sum()
+
+
+def test_paces_are_means_over_the_days_of_a_step():
+    """From the end of 10 January: five days at 0.7, none, and on at 0.8 until the 31st."""
+    since = DAY + 9
+    found = clock.paces(PATTERN, since, since + np.array([5, 5, 10, 21]))
+    np.testing.assert_allclose(found, [0.7, 1.0, 0.8, 0.8])
+    assert (
+        pytest.approx((5 * 0.7 + 5 * 0.8) / 10)
+        == clock.paces(PATTERN, since, since + np.array([10]))[0]
+    )
+    assert [1.0] == clock.paces(PATTERN, since, np.array([since])).tolist()
