@@ -164,7 +164,7 @@ def turned(factor: FloatArray, curve: FloatArray) -> FloatArray:
 
 
 def paces(factor: FloatArray, since: int, days: IntArray) -> FloatArray:
-    """(6,), (), (k,) -> (k,): mean multipliers of the steps from the end of `since` to the last day.
+    """(6,), (), (k,) -> (k,): mean multipliers of the steps from the end of `since` on.
 
     A step ends on each of the days, which ascend; one without days has a multiplier of 1.
     """
