@@ -226,6 +226,20 @@ def test_cells_of_the_same_chances_are_one_class(unknown, monkeypatch):
     np.testing.assert_allclose(half, 0.5 * (found + booked))
 
 
+@pytest.mark.parametrize("most", [1, 1 << 18], ids=["by deal", "by class"])
+def test_no_worth_is_needed_of_deals_that_are_not_booked(most, monkeypatch):
+    """Lost deals without an amount, and no won ones that say what it would be: money as before."""
+    pipeline = HISTORY.snapshot()
+    pipeline = pipeline.select(pipeline.outcome != fn.Outcome.WON)
+    amount = np.where(pipeline.outcome == fn.Outcome.LOST, np.nan, pipeline.amount)
+    some = attrs.evolve(pipeline, columns={**pipeline.columns, "amount": amount})
+    model = fn.DealForecaster("textbook").without_history()
+    expected = model.forecast(pipeline, HORIZON, by="owner").expected_by_group
+    monkeypatch.setattr(_cells, "MOST", most)
+    found = model.forecast(some, HORIZON, by="owner").expected_by_group
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-7)
+
+
 def copies(pipeline, times, rng):
     """Return open deals many times over, at other amounts, of which some are unknown."""
     is_open = pipeline.outcome == fn.Outcome.OPEN

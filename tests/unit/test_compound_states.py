@@ -247,6 +247,21 @@ def test_states_that_stand_apart_are_filled():
     assert alone is between([alone], np.ones(1))
 
 
+def test_the_space_between_states_is_filled_evenly():
+    """Binomial laws around 1,000, 2,000 .. 5,000: 40 pieces, 125 apart, from 500 to 5,500.
+
+    Their variance is 125^2 (40^2 - 1) / 12, and n p (1 - p) on the mean within each.
+    """
+    chances, n = np.arange(1, 6) / 10.0, 10_000
+    laws = [deal_law(0.0, np.full(n, p), np.ones(n)) for p in chances]
+    found = between(laws, np.full(5, 0.2))
+    levels = np.array([0.05, 0.19, 0.39, 0.5, 0.95])
+    assert 500.0 + 5_000.0 * levels == pytest.approx(quantile(found, levels), abs=50.0)
+    within = n * np.mean(chances * (1.0 - chances))
+    assert 3_000.0 == pytest.approx(found.cumulants[0], abs=1.0)
+    assert 125.0**2 * (40**2 - 1) / 12 + within == pytest.approx(found.cumulants[1], rel=1e-3)
+
+
 def test_what_lies_between_is_on_the_lattice_too():
     """A target that can be hit exactly counts as reached: P(X >= 50.0) = P(X >= 49.95)."""
     laws = [deal_law(0.0, np.full(2_000, p), np.full(2_000, 0.1)) for p in (0.1, 0.2, 0.3)]

@@ -94,6 +94,27 @@ def test_snapshot_at_the_end():
     assert ["Propose", "Qualify", "", "Won"] == table.to_columns()["previous_stage"].tolist()
 
 
+def test_what_a_snapshot_derives_is_of_its_day():
+    """A goes back to Qualify; B is won, reopened and lost. By hand, at the end of 13 and 25 January."""
+    table = fn.History.from_columns(
+        funnel=FUNNEL,
+        id=["A", "A", "A", "B", "B", "B", "B"],
+        stage=["Qualify", "Propose", "Qualify", "Qualify", "Won", "Qualify", "Lost"],
+        at=[f"2026-01-{day}" for day in ("05", "10", "20", "06", "12", "15", "30")],
+        amount=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
+        known={"amount": "final"},
+    )
+    early, late = table.snapshots(["2026-01-13", "2026-01-25"])
+    for one, derived in ((early, [(1, 0), (1, 0)]), (late, [(2, 0), (2, 1)])):
+        assert ["2026-01-05", "2026-01-06"] == one.to_columns()["first_seen"].astype(str).tolist()
+        assert derived == list(zip(one.visits.tolist(), one.reopened.tolist(), strict=True))
+        # The win of B does not last: what is known of it in the end is not known yet.
+        assert np.isnan(one.amount).all()
+    assert ["Won", "Qualify"] == [FUNNEL.ids[one.stage[1]] for one in (early, late)]
+    assert [3, 5] == early.days_in_stage[:1].tolist() + late.days_in_stage[:1].tolist()
+    assert ["Qualify", "Propose"] == [FUNNEL.ids[one.previous_stage[0]] for one in (early, late)]
+
+
 @pytest.mark.parametrize("day", ["2026-01-02", "2026-01-20", "2026-02-10", "2026-02-20"])
 def test_until_and_snapshot_agree(day):
     """The last snapshot of the history until a day is the snapshot of that day."""
