@@ -53,6 +53,11 @@ def test_phases_that_repeat_are_found():
     due = np.full(YEARS, 20.0)
     found = clock.phases(DAY, due, due * by_phase(YEARS))
     np.testing.assert_allclose(found, PATTERN, rtol=0.02)
+    # A fiscal quarter that ends in another month has three months, too: phases only shift.
+    halves = clock.halves(DAY + np.arange(YEARS))
+    fiscal = np.roll(PATTERN, 2)
+    shifted = clock.phases(DAY, due, due * fiscal[halves % clock.PHASES])
+    np.testing.assert_allclose(shifted, fiscal, rtol=0.02)
     # What lies before the first event was not recorded: a quarter without any changes nothing.
     later = np.concatenate((np.full(90, 20.0), due))
     events = np.concatenate((np.zeros(90), due * by_phase(YEARS)))

@@ -21,13 +21,14 @@ from funnel.combinators._repair import (
     STRENGTH,
     Said,
     Weighing,
+    _moments,
     learn,
     weighing,
 )
 from funnel.combinators._repaired import FittedRepaired
 from funnel.combinators._windows import Window, window
 from funnel.errors import InsufficientDataError, LeakError, ValidationError
-from funnel.forecasting import explain
+from funnel.forecasting import explain, summarize_closing
 from funnel.kernels import levels
 from funnel.kernels.stacking import stacked
 from funnel.models import StageModel
@@ -251,6 +252,23 @@ def test_amounts_unknown_until_late_are_no_error_of_money():
     pool = Calibrated(Biased(), arrivals=None).fit(company).at(MONTH, to_day(LAST))
     assert abs(np.log(pool.money)) < 0.15
     assert pool.deals.amounts.unknown.mean > 350.0
+    # A past day takes them for what its forecast would have drawn, mean and standard deviation.
+    day = to_day("2025-12-31")
+    (answers,) = looked_back(company, np.array([day]), (Biased(),), None, np.array([30]))
+    drawn = summarize_closing(company.until(to_date(day))).estimate().unknown
+    sd = np.sqrt(drawn.weights @ (drawn.atoms - drawn.mean) ** 2)
+    past = company.snapshot("2025-12-31")
+    nameless = np.isnan(past.select(past.outcome == fn.Outcome.OPEN).amount)
+    assert 0 < np.count_nonzero(nameless) < len(nameless)
+    assert pytest.approx(drawn.mean) == answers.amount[nameless]
+    assert pytest.approx(sd) == answers.spread[nameless]
+    assert answers.amount[~nameless].max() < 200.0
+
+
+def test_money_of_independent_deals_varies_by_their_amounts_too():
+    """By hand: 5 + 4; 1/4 100 + 4/25 400 for who wins, 1/2 4 + 1/5 9 for what it is worth."""
+    found = _moments(np.array([0.5, 0.2]), np.array([10.0, 20.0]), np.array([2.0, 3.0]))
+    assert (9.0, 25.0 + 64.0 + 2.0 + 1.8) == pytest.approx(found)
 
 
 # --- Blend ---------------------------------------------------------------------------------------

@@ -305,6 +305,39 @@ def test_wins_follow_the_quarter_and_losses_do_not_matter():
         assert by_day == pool.at(horizon, today).deals.calendar_aware
 
 
+def test_rushes_at_ends_of_months_are_no_pattern_of_the_quarter():
+    """Wins come four times as often on the last five days of each month: the clock says it all."""
+    rng = np.random.default_rng(8)
+    n = 3000
+    days = START.astype(int) + np.arange(730)
+    ends = (days + 5).astype("M8[D]").astype("M8[M]") != days.astype("M8[D]").astype("M8[M]")
+    spent = np.cumsum(np.where(ends, 0.08, 0.02))
+    opened = rng.integers(0, 600, n)
+    closed = np.searchsorted(spent, spent[opened] + rng.exponential(size=n))
+    seen = closed < 730
+    ids = np.array([f"D{i:05}" for i in range(n)])
+    history = fn.History.from_columns(
+        funnel=ONE,
+        id=np.concatenate((ids, ids[seen])),
+        stage=["Qualify"] * n + ["Won"] * int(seen.sum()),
+        at=START + np.concatenate((opened, closed[seen])),
+    )
+    fitted = HazardRegression().fit(history)
+    assert pytest.approx(4.0, rel=0.2) == fitted.month_end[1] / fitted.month_end[0]
+    assert np.abs(fitted.phases - 1.0).max() < 0.05
+
+
+def test_a_date_alone_has_the_chance_it_has_among_all_days():
+    """Multipliers are those of the halves of months on the way there, whatever else is asked."""
+    phases = np.array([0.4, 1.0, 1.6, 0.4, 1.0, 1.6])
+    fitted = attrs.evolve(HazardRegression().fit(race(np.full(300, 0.02))), phases=phases)
+    today = np.datetime64("2026-06-30")
+    every = fitted.win_curve(fresh(), today + np.arange(1, 93))[0]
+    for ahead in (1, 15, 16, 40, 92):
+        alone = fitted.win_curve(fresh(), today + np.array([ahead]))[0]
+        np.testing.assert_allclose(alone, every[ahead - 1], rtol=1e-9)
+
+
 # --- no leaks ------------------------------------------------------------------------------------
 
 

@@ -95,7 +95,7 @@ def test_snapshot_at_the_end():
 
 
 def test_what_a_snapshot_derives_is_of_its_day():
-    """A goes back to Qualify; B is won, reopened and lost. By hand, at the end of 13 and 25 January."""
+    """A goes back to Qualify; B is won, reopened, lost. By hand, at the end of two days."""
     table = fn.History.from_columns(
         funnel=FUNNEL,
         id=["A", "A", "A", "B", "B", "B", "B"],
