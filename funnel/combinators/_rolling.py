@@ -20,7 +20,7 @@ from funnel.combinators._windows import origins, window
 from funnel.errors import InsufficientDataError, LeakError
 from funnel.forecasting import DealForecaster, Shock, fit_shock
 from funnel.forecasting.amounts import summarize_amounts
-from funnel.kernels import levels
+from funnel.kernels import clock, levels
 from funnel.models.base import fits_together
 from funnel.summary import summarize
 from funnel.tables import History
@@ -41,7 +41,6 @@ SHOCK = 0.05, 4.0  # shared error assumed of a repaired forecast, and how many w
 NEGLIGIBLE = 1e-3  # weight below which a member is not asked
 LEADS = 4  # at which levels are learnt, at most
 SHORTEST = 7  # days ahead
-QUARTER = 92  # days ahead up to which new deals are expected by phases of the quarter
 KEPT = 8  # horizons whose pools are kept
 
 
@@ -227,7 +226,7 @@ class FittedCombination:
             self.source,
             # Weekdays hardly matter for deals whose day is not known; the quarter does, but each
             # week of new deals has to be asked about then.
-            calendar_aware=max(ahead, default=0) <= QUARTER
+            calendar_aware=max(ahead, default=0) <= clock.QUARTER
             and any(getattr(model, "follows_quarter", False) for model in models),
             executor=self.executor,
         )

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     Cells = Callable[[slice], IntArray]
 
-__all__ = ["COUNT", "UNKNOWN", "gather", "looked_up", "places", "power_sums", "used"]
+__all__ = [
+    "COUNT",
+    "UNKNOWN",
+    "gather",
+    "looked_up",
+    "places",
+    "power_sums",
+    "used",
+    "weighted_sums",
+]
 
 CHUNK = 65_536
 """Rows worked on at once: all temporary arrays of a chunk stay in the cache."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENDING",
     "PHASES",
+    "QUARTER",
     "estimate",
     "expected_by_day",
     "halves",
@@ -36,6 +37,7 @@ PHASES = 6
 """Of a quarter: the halves of its months."""
 
 HALF = 15  # days of the first half of a month
+QUARTER = 92  # days of the longest one: phases matter up to so many days ahead
 TINY = 1e-12  # curves end so far below 1
 NEGLIGIBLE = 1e-4  # effects that are none
 LATEST = 16  # quarters that are looked at, at most: older ones tell less, and each costs time

@@ -165,8 +165,7 @@ def _status(history: History) -> IntArray:
 def _points(history: History, start: int, end: int, scope: Scope, mask: BoolArray) -> _Points:
     """Collect the states between which deals moved."""
     first, last = trace.rows_on(history.deal, history.at, (start, end))
-    ends_day = np.ones(len(history), dtype=np.bool_)
-    ends_day[:-1] = (history.deal[1:] != history.deal[:-1]) | (history.at[1:] != history.at[:-1])
+    ends_day = trace.last_of_day(history.deal, history.at)
     within = np.flatnonzero(ends_day & (history.at > start) & (history.at <= end))
     blocks = (first, within, last)
     row = np.concatenate(blocks)

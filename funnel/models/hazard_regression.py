@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FittedHazardRegression", "HazardRegression"]
 
-QUARTER = 92  # days ahead within which halves of months are told apart
 CELLS = 10_000_000  # numbers held at a time: deals x targets x days
 
 
@@ -112,7 +111,7 @@ class FittedHazardRegression:
             return self._on_clock(pipeline, days)
         # Steps in which the multiplier changes are taken apart where they matter: beyond a quarter
         # their mean will do.
-        near = np.arange(pipeline.as_of, min(int(days[-1]), pipeline.as_of + QUARTER) + 1)
+        near = np.arange(pipeline.as_of, min(int(days[-1]), pipeline.as_of + clock.QUARTER) + 1)
         ends = near[:-1][np.diff(clock.halves(near)) > 0]
         steps = np.union1d(days, ends[ends > pipeline.as_of])
         factor = clock.paces(self.phases, pipeline.as_of, steps)
@@ -277,7 +276,9 @@ class HazardRegression(StageModel[Spells]):
     Weekdays and the end of the month set the pace of a clock, again by shrunk multipliers: the
     curve at a date is the semi-Markov one after as many days as the clock has gone. The phase of
     the quarter (the halves of its months, each seen twice at least) multiplies the subdistribution
-    hazard of being won [5]_, as far as it does so in one quarter as in the next.
+    hazard of being won [5]_, as far as it does so in one quarter as in the next; beyond 92 days
+    ahead it is the mean multiplier that counts. Months are those of the calendar, so that fiscal
+    quarters of three whole months are followed too, and quarters of weeks (4-4-5) roughly.
 
     Parameters
     ----------

@@ -139,13 +139,13 @@ class FittedSemiMarkov:
         ``sum over its states of N L / (N + L)``, and those of each state given them Dirichlet with
         mean ``(moves + L w) / (N + L)`` and precision ``N + L``: together, the variance is
         ``h (1 - h) / N`` where a stage has one state, and larger than that of its stage where a
-        state was hardly ever seen. Bins wider than a day lean on the one before, as in the
-        estimate. Exposure that is weighted by recency counts by its weight. Multipliers of segments
-        are Gamma(observed + a, expected + a). Ages of resumption are kept.
+        state was hardly ever seen. Wider bins lean on the one before, as estimates do. Exposure
+        counts by its weight; multipliers of segments are Gamma(observed + a, expected + a).
 
         Parameters
         ----------
         rng : numpy.random.Generator
+            Where the numbers come from.
         """
         layout = Layout(self.funnel)
         hazards = draw_states(layout, self.hazards, self.occupied, self.lean, rng)
