@@ -283,6 +283,25 @@ def test_large_deals_beyond_those_at_hand_are_looked_for(monkeypatch):
     assert np.array_equal(rows.quantile(0.9), whole.quantile(0.9))
 
 
+def test_an_amount_that_varies_by_more_than_itself_may_close_far_above(monkeypatch):
+    """With sd = 1.2 a it is 0 or (a^2 + sd^2) / a = 2.44 a: of tens these are multiples of 0.4."""
+    pipeline = fn.Pipeline.from_columns(
+        funnel=fn.Funnel([fn.Stage("A", win_probability=0.5)]),
+        as_of="2026-06-30",
+        id=["x", "y", "z"],
+        stage=["A"] * 3,
+        amount=[10.0, 30.0, 20.0],
+        expected_close=["2026-07-10"] * 3,
+    )
+    months = fn.Horizon.months("2026-07-01", 1)
+    source = fn.DealForecaster("textbook").without_history().forecast(pipeline, months).book.source
+    states = np.ones(len(pipeline.funnel.ids))
+    monkeypatch.setattr(type(source), "closing", lambda _: (states, 1.2 * states))
+    assert 2.44 * 20.0 == pytest.approx(source.floor(2))
+    assert 0.4 == pytest.approx(source.unit(vague=True))
+    assert 10.0 == pytest.approx(source.unit(vague=False))
+
+
 def test_unknown_amounts_are_in_the_cells():
     """Three deals of 10, one of them unknown and one overdue, each won with probability 1/2."""
     pipeline = fn.Pipeline.from_columns(
