@@ -142,14 +142,13 @@ def log_measure(
         parts = np.concatenate([parts * (1.0 - part), parts * part], axis=1)
     most = odds.max(axis=0, initial=0.0)
     least = (LEAST if circle.exact else LESS) / max(len(amounts), 1)
-    for rows in blocks(len(amounts), 64):
-        terms, order = [], 1
-        while (some := np.flatnonzero(most[rows] ** order > least)).size:
-            deals = some + rows.start
+    kept = np.flatnonzero(most > least)
+    for rows in blocks(len(kept), 64):
+        terms, order, deals = [], 1, kept[rows]
+        while deals.size:
             terms.append((order, deals, *_power(circle, amounts[deals], parts[deals], order)))
             order += 1
-        if not terms:
-            continue
+            deals = deals[most[deals] ** order > least]
         place = np.concatenate([place.ravel() for _, _, place, _ in terms])
         for state, chance in enumerate(odds):
             mass = np.concatenate(
