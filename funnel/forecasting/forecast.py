@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -187,19 +188,17 @@ class Forecast:
         Raises
         ------
         ValidationError
-            When `q` is not between 0 and 1.
+            When `q` is not one number between 0 and 1.
         """
-        if not 0.0 <= q <= 1.0:
-            raise ValidationError.from_value("q", "must be a probability between 0 and 1", q, "")
+        if not isinstance(q, Real) or not 0.0 <= q <= 1.0:
+            raise ValidationError.from_value("q", "must be one number from 0 to 1", q, "")
         level = np.array([q])
         return np.array([compound.quantile(law, level)[0] for law in self.laws])
 
     def interval(self, level: float) -> tuple[FloatArray, FloatArray]:
         """Return the central interval with probability `level`, by period: (k,), (k,)."""
-        if not 0.0 < level < 1.0:
-            raise ValidationError.from_value(
-                "level", "must be a probability inside (0, 1)", level, ""
-            )
+        if not isinstance(level, Real) or not 0.0 < level < 1.0:
+            raise ValidationError.from_value("level", "must be one number inside (0, 1)", level, "")
         return self.quantile((1.0 - level) / 2.0), self.quantile((1.0 + level) / 2.0)
 
     def probability_of(self, target: float | Sequence[float] | FloatArray) -> FloatArray:

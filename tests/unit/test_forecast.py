@@ -221,12 +221,12 @@ def test_a_period_before_as_of_holds_what_was_booked():
     assert [1.0] == found.probability_of(70.0).tolist()
 
 
-@pytest.mark.parametrize("q", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("q", [-0.1, 1.1, float("nan"), [0.1, 0.9], "0.5", None])
 def test_levels_must_be_probabilities(q):
-    """Percentages and NaN are refused."""
-    with pytest.raises(ValidationError, match="probability"):
+    """Percentages and NaN are refused, and so are several at once."""
+    with pytest.raises(ValidationError, match="one number"):
         outlook().quantile(q)
-    with pytest.raises(ValidationError, match="probability"):
+    with pytest.raises(ValidationError, match="one number"):
         outlook().interval(q)
 
 
