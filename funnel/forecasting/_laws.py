@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["enough_states", "from_moments", "given", "law"]
 
+TOGETHER = 2**22
+"""Most chances, of deals in states, that are held at once."""
+
 WEAK = 0.3  # where what is shared spreads less than that much of the rest, few states do
 
 
@@ -50,7 +53,7 @@ def enough_states(book: Book, unknown: Amounts, shock: Shock | None, dispersion:
 
 def given(deals: ForecastDeals, unknown: Amounts, shared: States) -> Law:
     """Return the law of the one period, mixed over some states of what deals share."""
-    if len(deals) > compound.LARGE_BOOK and len(shared.shock) > 1:
+    if len(deals) * len(shared.shock) > TOGETHER and len(shared.shock) > 1:
         return compound.between(
             [given(deals, unknown, one) for one in shared.each()], shared.weights
         )

@@ -7,7 +7,7 @@ from scipy import integrate, stats
 
 import funnel as fn
 from funnel.errors import ValidationError
-from funnel.forecasting import Amounts, ForecastDeals
+from funnel.forecasting import Amounts, ForecastDeals, _laws
 from funnel.forecasting._rows import PARTS
 from funnel.forecasting._states import FEW, MANY, gamma_nodes, shock_nodes, states
 from funnel.forecasting.dependence import Shock, fit_shock
@@ -249,6 +249,19 @@ def test_a_large_book_has_the_quantiles_of_its_shock(smooth):
     assert ("mixture",) == found.method
     assert smooth == bool(found.laws[0].density.size)
     assert pytest.approx(amount.sum()) == found.quantile(1.0)[0]
+
+
+def test_states_one_by_one_have_the_law_of_all_together(monkeypatch):
+    """A table too large for all states at once: quantiles differ by rounding only."""
+    rows = book(300)
+    levels = (0.01, 0.1, 0.5, 0.9, 0.99)
+    together = outlook(rows, shock=Shock(0.1), dispersion=0.02)
+    expected = [together.quantile(q)[0] for q in levels]
+    monkeypatch.setattr(_laws, "TOGETHER", 1)
+    alone = outlook(rows, shock=Shock(0.1), dispersion=0.02)
+    found = [alone.quantile(q)[0] for q in levels]
+    assert (together.method, alone.method) == (("cos",), ("mixture",))
+    np.testing.assert_allclose(found, expected, atol=1e-4 * together.sd[0])
 
 
 def test_the_error_of_the_money_is_the_one_asked_for():
