@@ -159,9 +159,11 @@ def level_weights(x: FloatArray, half_lives: FloatArray, lead: int = 1) -> Float
     without exposure are 0.
     """
     age = np.arange(len(x) + 1)[:, None] - lead - np.arange(len(x))
+    place = np.where(age >= 0, age, -1)
     weights = np.zeros(age.shape)
     for half in half_lives.tolist():
-        decay = np.where(age >= 0, 0.5 ** (np.maximum(age, 0) / half), 0.0)
+        # Each power once, then 0 for blocks that come too late.
+        decay = np.append(0.5 ** (np.arange(len(x) + 1) / half), 0.0)[place]
         exposed = decay @ x
         weights += decay / np.where(exposed > 0.0, exposed, np.inf)[:, None]
     return np.asarray(weights / len(half_lives))
