@@ -5,6 +5,7 @@ import json
 import sys
 from collections import Counter
 
+import attrs
 import numpy as np
 import pytest
 
@@ -157,10 +158,10 @@ def test_there_is_no_loop_over_deals(name, small_and_large):
     A loop over the deals would add one line or call for each of the 3,510 more.
     """
     metric = LOOPS[name]
-    for history in small_and_large:
-        metric(history)  # what is imported or cached on the first call
     few, many = (len(history.ids) for history in small_and_large)
-    for small, large in zip(*(work_of(metric, one) for one in small_and_large), strict=True):
+    metric(small_and_large[0])  # what is imported on the first call
+    fresh = [attrs.evolve(history) for history in small_and_large]  # they keep nothing yet
+    for small, large in zip(*(work_of(metric, one) for one in fresh), strict=True):
         (place, most), *_ = (large - small).most_common(1) or [(None, 0)]
         assert large.total() - small.total() <= 0.1 * small.total() + 0.05 * (many - few), (
             place,
