@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from funnel.forecasting._rows import ForecastDeals
     from funnel.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["Lots", "joined", "of_rows"]
+__all__ = ["Lots", "joined", "of_rows", "within_horizon"]
+
+
+def within_horizon(chance: FloatArray, part: IntArray) -> FloatArray:
+    """(n, k), (n,) -> (n,): chance (expected number, where new) to be booked in any period."""
+    whole = chance.sum(axis=1)
+    return np.asarray(np.where(part == NEW, whole, np.minimum(whole, 1.0)))
 
 
 @attrs.frozen(eq=False)
@@ -53,8 +59,7 @@ class Lots:
     @property
     def within(self) -> FloatArray:
         """Chance (expected number, where new) to be booked within the whole horizon, (l,)."""
-        whole = self.chance.sum(axis=1)
-        return np.asarray(np.where(self.is_new, whole, np.minimum(whole, 1.0)))
+        return within_horizon(self.chance, self.part)
 
     def select(self, lots: BoolArray | IntArray) -> Lots:
         """Return some of the lots."""

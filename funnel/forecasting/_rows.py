@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from funnel.forecasting._lots import of_rows
+from funnel.forecasting._lots import of_rows, within_horizon
 from funnel.forecasting._parts import BOOKED, NEW, OPEN, PARTS, REOPENED
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ class ForecastDeals:
     @property
     def within(self) -> FloatArray:
         """Chance (expected number, where new) to be booked within the whole horizon, (n,)."""
-        whole = self.chance.sum(axis=1)
-        return np.asarray(np.where(self.is_new, whole, np.minimum(whole, 1.0)))
+        return within_horizon(self.chance, self.part)
 
     @property
     def lots(self) -> Lots:

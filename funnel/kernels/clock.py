@@ -82,11 +82,23 @@ def estimate(
     """
     days = first + np.arange(len(expected))
     columns = [_weekday(days) == number for number in range(7)]
-    design = np.stack([*columns, _ends_month(days)], axis=1).astype(np.float64)
-    term = np.array([0] * 7 + [1])
+    design = np.stack([*columns, _ends_month(days)], axis=1)
+    pace = np.exp(_effects(design, expected, events, np.array([0] * 7 + [1]), penalty))
+    other = 1.0 / (1.0 - SHARE + SHARE * pace[7])
+    return pace[:7] / pace[:7].mean(), np.array([other, other * pace[7]])
+
+
+def _effects(
+    design: BoolArray,
+    expected: FloatArray,
+    events: FloatArray,
+    term: IntArray,
+    penalty: float | None,
+) -> FloatArray:
+    """(n, p), (n,), (n,), (p,), () -> (p,): logarithms of multipliers of the rate, see `ridge`."""
     effects = ridge.rate_effects(
-        design,
-        np.zeros(len(days), dtype=np.int64),
+        design.astype(np.float64),
+        np.zeros(len(design), dtype=np.int64),
         expected,
         events,
         term=term,
@@ -94,9 +106,7 @@ def estimate(
         groups=1,
         penalty=penalty,
     ).by_group[0]
-    pace = np.exp(np.clip(effects, -ridge.LIMIT, ridge.LIMIT))
-    other = 1.0 / (1.0 - SHARE + SHARE * pace[7])
-    return pace[:7] / pace[:7].mean(), np.array([other, other * pace[7]])
+    return np.asarray(np.clip(effects, -ridge.LIMIT, ridge.LIMIT), dtype=np.float64)
 
 
 def passed(weekdays: FloatArray, month_end: FloatArray, since: int, days: IntArray) -> FloatArray:
@@ -139,19 +149,10 @@ def phases(first: int, expected: FloatArray, events: FloatArray) -> FloatArray:
         axis=1,
     )
     term = np.repeat(np.arange(3), (PHASES, quarter[-1] - quarter[0] + 1, len(number)))
-    effects = ridge.rate_effects(
-        design.astype(np.float64),
-        np.zeros(len(number), dtype=np.int64),
-        due,
-        seen,
-        term=term,
-        own=np.empty(0, dtype=np.int64),
-        groups=1,
-        penalty=None,
-    ).by_group[0, :PHASES]
+    effects = _effects(design, due, seen, term, None)[:PHASES]
     if np.abs(effects).max() < NEGLIGIBLE:
         return np.ones(PHASES)
-    found = np.exp(np.clip(effects, -ridge.LIMIT, ridge.LIMIT))
+    found = np.exp(effects)
     return np.asarray(found / found.mean())
 
 
