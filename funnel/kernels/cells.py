@@ -47,7 +47,7 @@ def power_sums(cells: Cells, amounts: FloatArray, orders: Sequence[int]) -> Floa
     Parameters
     ----------
     cells : callable
-        The cell of each of some rows, numbers >= 0; -1 is none. It is called by several threads.
+        The cell of each of some rows, numbers >= 0; -1 is none.
     amounts : FloatArray
         (n,) amounts; NaN is unknown and counts in no power.
     orders : sequence of int
@@ -60,8 +60,8 @@ def power_sums(cells: Cells, amounts: FloatArray, orders: Sequence[int]) -> Floa
 
     Notes
     -----
-    Nothing of the size of the table is made. Counts are the same for any number of threads, sums
-    differ by rounding.
+    Nothing of the size of the table is made. One thread does it: numpy's counting by cell leaves no
+    other one in, so that two are slower.
 
     Examples
     --------
@@ -69,25 +69,10 @@ def power_sums(cells: Cells, amounts: FloatArray, orders: Sequence[int]) -> Floa
     >>> power_sums(lambda rows: cell[rows], amount, (COUNT, UNKNOWN, 1, 2)).tolist()
     [[1.0, 2.0], [1.0, 0.0], [0.0, 5.0], [0.0, 13.0]]
     """
-
-    def some(begin: int, end: int) -> FloatArray:
-        return _power_sums(cells, amounts, orders, range(begin, end, CHUNK), end)
-
-    found = threads.shared(some, len(amounts))
-    total = np.zeros((len(orders), max(part.shape[1] for part in found)))
-    for part in found:
-        total[:, : part.shape[1]] += part
-    return total[:, 1:]
-
-
-def _power_sums(
-    cells: Cells, amounts: FloatArray, orders: Sequence[int], starts: range, end: int
-) -> FloatArray:
-    """Add up the rows from `starts` on; what is in no cell comes first."""
     total, place = np.zeros((len(orders), 1)), np.empty(CHUNK, dtype=np.intp)
     product = np.empty(CHUNK)  # kept from chunk to chunk: fresh memory costs more than the products
-    for begin in starts:
-        rows = slice(begin, min(begin + CHUNK, end))
+    for begin in range(0, len(amounts), CHUNK):
+        rows = slice(begin, min(begin + CHUNK, len(amounts)))
         cell, amount = cells(rows), amounts[rows]
         key = place[: len(amount)]
         np.copyto(key, cell)
@@ -99,8 +84,8 @@ def _power_sums(
             more = np.zeros((len(orders), max(size, 2 * total.shape[1])))
             more[:, : total.shape[1]] = total
             total = more
-        # Not known is rare: whether it is there shows in the sum.
-        missing = np.isnan(amount) if np.isnan(amount.sum()) else None
+        # Not known is rare: whether it is there shows in the minimum.
+        missing = np.isnan(amount) if np.isnan(amount.min()) else None
         known = amount if missing is None else np.where(missing, 0.0, amount)
         power, reached = known, 1
         for row, order in enumerate(orders):
@@ -114,7 +99,7 @@ def _power_sums(
             elif missing is not None:
                 _add(total[row, first:], key, missing.astype(np.float64))
     used = np.flatnonzero(total.any(axis=0))
-    return total[:, : used[-1] + 1 if len(used) else 1]
+    return total[:, 1 : used[-1] + 1 if len(used) else 1]
 
 
 def weighted_sums(
@@ -130,8 +115,7 @@ def weighted_sums(
     Parameters
     ----------
     rows : callable
-        The place of each of some rows in the table, its group and its amount. It is called by
-        several threads.
+        The place of each of some rows in the table, its group and its amount.
     table : FloatArray
         (c, k) factors.
     count, groups : int
@@ -144,17 +128,15 @@ def weighted_sums(
     >>> weighted_sums(lambda rows: (place[rows], group[rows], amount[rows]), table, 3, 2).tolist()
     [[4.0, 0.0], [7.0, 10.0]]
     """
-    columns = np.ascontiguousarray(table.T)
-
-    def some(begin: int, end: int) -> FloatArray:
-        total = np.zeros((len(columns), groups))
-        for first in range(begin, end, CHUNK):
-            place, group, amount = rows(slice(first, min(first + CHUNK, end)))
-            for sums, factor in zip(total, columns, strict=True):
-                _add(sums, group, factor[place] * amount)
-        return total
-
-    return np.asarray(sum(threads.shared(some, count))).T
+    columns, key = np.ascontiguousarray(table.T), np.empty(CHUNK, dtype=np.intp)
+    total = np.zeros((len(columns), groups))
+    for first in range(0, count, CHUNK):
+        place, group, amount = rows(slice(first, min(first + CHUNK, count)))
+        own = key[: len(amount)]
+        np.copyto(own, group)
+        for sums, factor in zip(total, columns, strict=True):
+            _add(sums, own, factor[place] * amount)
+    return total.T
 
 
 def _add(total: FloatArray, key: IntArray, weight: FloatArray | None) -> None:
@@ -223,23 +205,22 @@ def looked_up(found: IntArray, values: IntArray) -> Callable[[IntArray], IntArra
 
 def used(cells: Cells, rows: int) -> IntArray:
     """Return the cells that there are among some rows, ascending; see `places`."""
-    return np.unique(np.concatenate(threads.shared(lambda *ends: _used(cells, *ends), rows)))
-
-
-def _used(cells: Cells, begin: int, end: int) -> IntArray:
-    """Return the cells of some rows, ascending."""
     seen, far = np.zeros(1, dtype=np.bool_), []  # the first one stands for none
-    for first in range(begin, end, CHUNK):
-        cell = cells(slice(first, min(first + CHUNK, end)))
+    missing = 0  # the last one that was not seen yet
+    for first in range(0, rows, CHUNK):
+        cell = cells(slice(first, min(first + CHUNK, rows)))
         size = int(cell.max()) + 2
+        if size <= len(seen) and cell.min() >= missing:
+            continue  # nothing new: all beyond the missing one were seen before
         found = np.flatnonzero(np.bincount(cell + 1)) if size <= SPARSE else np.unique(cell) + 1
         if size > DENSE:
             far.append(found)
             continue
         if size > len(seen):
-            seen = np.append(seen, np.zeros(size, dtype=np.bool_))
+            seen = np.append(seen, np.zeros(size - len(seen), dtype=np.bool_))
         seen[found] = True
-    found = np.concatenate((np.flatnonzero(seen), *far)) - 1
+        missing = len(seen) - 1 - int(seen[::-1].argmin())
+    found = np.unique(np.concatenate((np.flatnonzero(seen), *far))) - 1
     return np.asarray(found[found >= 0])
 
 

@@ -13,7 +13,7 @@ from funnel.forecasting import _cells, _many
 from funnel.forecasting._books import CellBook
 from funnel.forecasting._states import States
 from funnel.kernels import compound, threads
-from funnel.kernels.cells import COUNT, UNKNOWN, gather, places, power_sums
+from funnel.kernels.cells import CHUNK, COUNT, UNKNOWN, gather, places, power_sums, used
 from funnel.models._cells import curves, days_since
 from funnel.tables import sums
 from funnel.typing import NO_DAY
@@ -105,15 +105,27 @@ def test_rows_in_no_cell_have_the_place_after_the_last():
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_threads_change_no_count():
-    """Counts bit for bit, money to 1e-12."""
+def test_threads_change_nothing():
+    """Not the last bit of what is found, added up or gathered."""
     cell, amount = random_cells(150_000, np.random.default_rng(2))
-    orders = (COUNT, UNKNOWN, 1, 4)
-    two = power_sums(lambda rows: cell[rows], amount, orders)
-    fn.set_threads(1)
-    one = power_sums(lambda rows: cell[rows], amount, orders)
-    assert np.array_equal(one[:2], two[:2])
-    np.testing.assert_allclose(one, two, rtol=1e-12)
+    table = np.random.default_rng(2).random((5000, 2))
+    asked = []
+    for number in (1, 2, 3):
+        fn.set_threads(number)
+        found, place = places(lambda rows: cell[rows], len(cell))
+        sums = power_sums(lambda rows: cell[rows], amount, (COUNT, UNKNOWN, 1, 4))
+        asked.append((found, place, sums, gather(table[: len(found) + 1], place)))
+    for more in asked[1:]:
+        assert all(map(np.array_equal, asked[0], more))
+
+
+@pytest.mark.parametrize("late", [[-1], [7], [-1, 7, 12], [12], []])
+def test_cells_that_come_late_are_found(late):
+    """Chunks in which there is nothing new are left out; the last chunk has one more."""
+    cell = np.tile(np.delete(np.arange(10), 7), 2 * CHUNK // 9 + 1)
+    cell = np.append(cell, late).astype(np.int32)
+    found = used(lambda rows: cell[rows], len(cell))
+    assert np.array_equal(np.unique(cell[cell >= 0]), found)
 
 
 @pytest.mark.usefixtures("two_threads")
