@@ -16,12 +16,25 @@ from rounds import Contender, Goal
 import funnel as fn
 
 FIRST, AGAIN, LIMIT = "forecast, first call", "forecast of the same table again", "np.sum(amount)"
+OTHER = "forecast of the same table with other probabilities"
 
 
 def expected(table, by=()):
     """Return the expected money by month, (k,), or by owner and month, (g, k)."""
     outlook = fn.forecast(table, data.YEAR, "textbook", by=by)
     return outlook.expected_by_group if by else outlook.expected
+
+
+def with_other_probabilities(table):
+    """Return functions that give the same table, each time with other typed probabilities."""
+    rng = np.random.default_rng(5)
+
+    def fresh():
+        typed = np.sort(rng.random(data.STAGES)).tolist()
+        stages = [fn.Stage(f"S{n}", win_probability=chance) for n, chance in enumerate(typed)]
+        return (table.with_funnel(fn.Funnel(stages)),)
+
+    return fresh
 
 
 def ours(table, by=()):
@@ -32,6 +45,9 @@ def ours(table, by=()):
             FIRST, lambda new: expected(new, by), "ours", fresh=lambda: (attrs.evolve(table),)
         ),
         Contender(AGAIN, lambda: expected(table, by), "ours"),
+        Contender(
+            OTHER, lambda new: expected(new, by), "ours", fresh=with_other_probabilities(table)
+        ),
     ]
 
 
@@ -162,6 +178,7 @@ def by_month(deals):
             Goal(AGAIN, "polars, 2 threads", at_least=6.0),
             Goal(AGAIN, "pandas", at_least=30.0),
             Goal(FIRST, "polars, 2 threads", at_least=2.0),
+            Goal(OTHER, at_most=2.0),
         ],
     )
 
@@ -188,6 +205,7 @@ def by_owner(deals):
             Goal(FIRST, "duckdb, 2 threads", at_least=5.0),
             Goal(FIRST, "polars, 2 threads", at_least=25.0),
             Goal(FIRST, "pandas", at_least=40.0),
+            Goal(OTHER, at_most=2.0),
         ],
         rounds=rounds.FEWEST,
     )
