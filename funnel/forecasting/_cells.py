@@ -248,9 +248,11 @@ class Source:
 
     def unit(self, *, vague: bool) -> float:
         """Return the unit of the amounts at closing, which may vary as their stage says."""
+        unit = common_unit_of(self.pipeline)
+        if unit == 0.0:
+            return 0.0
         factors = self._factors() if vague else self.closing()[:1]
-        factor = np.unique(np.append(factors, 1.0))
-        return compound.common_unit(common_unit_of(self.pipeline) * factor)
+        return compound.common_unit(unit * np.append(factors, 1.0))
 
     def _factors(self) -> tuple[FloatArray, FloatArray]:
         """(states,), (states,): factors of the amounts at closing, lowest and highest."""

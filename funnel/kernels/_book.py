@@ -39,6 +39,9 @@ TAIL = 1e-10
 GONE, NOTHING = 7.0, 2e-10
 """At so many over its standard deviation, a normal bulk leaves nothing: what `recurrence` says."""
 
+EXPONENTS = 12
+"""How many exponents of either sign Chernoff's bound is tried at."""
+
 STEEPEST = 700.0
 """Exponents beyond are cut, so that exp does not overflow; no bound is lowest there."""
 
@@ -191,15 +194,16 @@ def window(book: Book) -> tuple[float, float]:
     largest = max(book.largest, book.bulk.largest)
     sigma = np.maximum(np.sqrt(book.states[:, 1]), 1e-9 * largest)
     first = min(1.0 / sigma.max(), 3.0 / largest)
-    exponents = np.geomspace(first, max(12.0 / sigma.min(), 30.0 / largest), 12)
-    need = -np.log(TAIL)
-    high = ((_log_mgf(book, exponents) + need) / exponents).min(axis=1)
-    low = (-(_log_mgf(book, -exponents) + need) / exponents).max(axis=1)
+    last = max(12.0 / sigma.min(), 30.0 / largest)
+    exponents = first * (last / first) ** (np.arange(EXPONENTS) / (EXPONENTS - 1))
+    signed = np.append(exponents, -exponents)
+    ends = (_log_mgf(book, signed) - np.log(TAIL)) / signed
+    high, low = ends[:, :EXPONENTS].min(axis=1), ends[:, EXPONENTS:].max(axis=1)
     return max(0.0, float(low.min())), min(book.total, float(high.max()))
 
 
 def _log_mgf(book: Book, s: FloatArray) -> FloatArray:
-    """Return an upper bound on log E exp(s (X - constant)), (m, e), for exponents s of one sign."""
+    """Return an upper bound on log E exp(s (X - constant)), (m, e), for exponents s."""
     value = _log_mgf_known(book, s)
     for rows in blocks(len(book.spread.low), 512):
         low = np.multiply.outer(book.spread.low[rows], s)
@@ -248,7 +252,7 @@ def _log_factors(p: FloatArray, x: FloatArray) -> FloatArray:
     p = p[:, :, np.newaxis]
     # The chance of what x makes unlikely, not below 1e-15: no log(0), and the bound stays one.
     other = np.maximum(np.where(x > 0.0, p, 1.0 - p), 1e-15)
-    tilted = np.maximum(x, 0.0) + np.log1p((1.0 - other) * np.expm1(-np.abs(x)))
+    tilted = np.maximum(x, 0.0) + np.log(other + (1.0 - other) * np.exp(-np.abs(x)))
     return np.asarray(tilted.sum(axis=1))
 
 

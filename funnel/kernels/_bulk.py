@@ -206,10 +206,8 @@ def recurrence(
     amounts, mass = amounts[kept], mass[kept]
     cell = 4.0 * max(float(amounts.max(initial=0.0)), 1e-300) / SCREEN
     place = np.rint(amounts / cell).astype(np.intp)
-    level, slope, bend = (
-        np.fft.rfft(np.bincount(place, mass * amounts**order, minlength=SCREEN))
-        for order in range(3)
-    )
+    held = [np.bincount(place, mass * amounts**order, minlength=SCREEN) for order in range(3)]
+    level, slope, bend = np.fft.rfft(held)
     spacing = 2.0 * np.pi / (SCREEN * cell)
     frequency = spacing * np.arange(1, len(level), dtype=np.float64)
     # Between the frequencies of the FFT, the decay is lowest where its parabola is.

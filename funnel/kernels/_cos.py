@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cos_law"]
 
-BLOCK = 32
+BLOCK = 48
 """Terms of the series that are added at once."""
 
 MAX_TERMS = 2048
@@ -76,7 +76,7 @@ def _steps(book: Book, first: int, last: int) -> Law | None:
     phi, stray = found
     u = step * np.arange(1, len(phi) + 1)
     wave = (phi * np.exp(-1j * u * low)).real * book.unit / (width * np.sin(0.5 * book.unit * u))
-    cumulative = np.linspace(0.0, 1.0, cells + 1) + _on_grid(wave, cells, cosine=False)
+    cumulative = np.linspace(0.0, 1.0, cells + 1) + _on_grid(-1j * wave, cells)
     return step_law(
         "cos",
         book.constant + book.unit * np.arange(first, first + cells, dtype=np.float64),
@@ -100,8 +100,7 @@ def _smooth(book: Book, low: float, high: float) -> Law | None:
     wave = 2.0 * (phi * np.exp(-1j * u * low)).real / (width * np.sinc(0.5 / np.pi * book.unit * u))
     nodes = max(NODES, 1 << (16 * len(phi) - 1).bit_length())
     share = np.linspace(0.0, 1.0, nodes + 1)
-    cumulative = np.clip(share + _on_grid(wave / u, nodes, cosine=False), 0.0, 1.0)
-    density = 1.0 / width + _on_grid(wave, nodes, cosine=True)
+    rise, density = _on_grid(np.stack((-1j * wave / u, wave)), nodes)
     return Law(
         "cos",
         4.0 * TAIL + stray,
@@ -109,8 +108,8 @@ def _smooth(book: Book, low: float, high: float) -> Law | None:
         *book.bounds,
         book.cumulants,
         book.constant + low + width * share,
-        np.maximum.accumulate(cumulative),
-        np.maximum(density, 0.0),
+        np.maximum.accumulate(np.clip(share + rise, 0.0, 1.0)),
+        np.maximum(1.0 / width + density, 0.0),
     )
 
 
@@ -132,8 +131,7 @@ def _series(book: Book, step: float, cells: int) -> tuple[ComplexArray, float] |
         missed += left
         phi = np.append(phi, terms)
         # The last terms tell of the first decay, the bound of all that may follow.
-        stray = beyond(step * len(phi))
-        if size[-8:].max() <= TAIL and stray <= STRAY:
+        if size[-8:].max() <= TAIL and (stray := beyond(step * len(phi))) <= STRAY:
             return phi, missed + stray
     return (phi, missed) if complete else None
 
@@ -201,8 +199,8 @@ def _easy_size(count: int) -> int:
     return next(factor * power for factor in (1, 2, 4, 5, 6, 8) if factor * power >= count)
 
 
-def _on_grid(coefficients: FloatArray, cells: int, *, cosine: bool) -> FloatArray:
-    """Return sum_k c_k sin or cos (pi k j / cells), k = 1.., at j = 0 .. cells."""
-    spectrum = np.zeros(cells + 1, dtype=np.complex128)
-    spectrum[1 : len(coefficients) + 1] = coefficients if cosine else -1j * coefficients
-    return np.fft.irfft(spectrum, 2 * cells)[: cells + 1] * cells
+def _on_grid(coefficients: ComplexArray, cells: int) -> FloatArray:
+    """Return the real part of sum_k c_k exp(i pi k j / cells), k = 1.., at j = 0 .. cells."""
+    spectrum = np.zeros((*coefficients.shape[:-1], cells + 1), dtype=np.complex128)
+    spectrum[..., 1 : coefficients.shape[-1] + 1] = coefficients
+    return np.fft.irfft(spectrum, 2 * cells)[..., : cells + 1] * cells

@@ -26,6 +26,9 @@ __all__ = [
 TIE = 64.0 * float(np.finfo(np.float64).eps)
 """Amounts closer than this, relative to the largest of them, are one amount."""
 
+SETTLED = 1e-8
+"""A step of Newton's method that is so small a part of a cell leaves nothing to the next one."""
+
 CELLS = 65_536
 """Most points in the table of a law."""
 
@@ -192,7 +195,7 @@ def quantile(law: Law, q: FloatArray) -> FloatArray:
         index = np.searchsorted(law.cumulative, levels - min(law.error, 1e-9))
         values = law.support[np.minimum(index, len(law.support) - 1)]
     values = np.where(levels >= 1.0, law.upper, np.where(levels <= 0.0, law.lower, values))
-    return np.clip(values, law.lower, law.upper)
+    return np.minimum(np.maximum(values, law.lower), law.upper)
 
 
 def mix(laws: Sequence[Law], weights: FloatArray) -> Law:
@@ -302,7 +305,8 @@ def _hermite(law: Law, x: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _smooth_quantile(law: Law, q: FloatArray) -> FloatArray:
     """Invert the interpolated distribution function: find the cell, then Newton's method."""
-    index = np.clip(np.searchsorted(law.cumulative, q) - 1, 0, len(law.support) - 2)
+    index = np.searchsorted(law.cumulative, q) - 1
+    index = np.minimum(np.maximum(index, 0), len(law.support) - 2)
     width, *ends = _cell(law, index)
     rise = np.maximum(ends[1] - ends[0], np.finfo(np.float64).tiny)
     t = np.minimum(np.maximum((q - ends[0]) / rise, 0.0), 1.0)
@@ -310,6 +314,8 @@ def _smooth_quantile(law: Law, q: FloatArray) -> FloatArray:
         value, slope = _cubic(tuple(ends), t)
         step = np.divide(value - q, slope, out=np.zeros_like(t), where=slope > 0.0)
         t = np.minimum(np.maximum(t - step, 0.0), 1.0)  # faster than clip where there are few
+        if np.abs(step).max(initial=0.0) <= SETTLED:
+            break
     return np.asarray(law.support[index] + t * width)
 
 

@@ -10,6 +10,7 @@ from scipy.signal import fftconvolve
 
 from funnel.kernels.compound import (
     Bulk,
+    Law,
     Unknown,
     cdf,
     deal_cumulants,
@@ -150,6 +151,15 @@ def test_the_median_of_a_symmetric_law_is_the_lower_atom():
     """P(X <= 500) is exactly 1/2 for 1,001 fair deals: rounding must not move the quantile."""
     found = deal_law(0.0, np.full(1_001, 0.5), np.ones(1_001))
     assert 500.0 == quantile(found, np.array([0.5]))[0]
+
+
+def test_a_cell_whose_density_varies_much_is_inverted():
+    """A table of one cell without density at its ends: F = 3 t^2 - 2 t^3, solved by trisection."""
+    table = np.array([0.0, 1.0])
+    found = Law("cos", 0.0, 0.0, 0.0, 1.0, np.zeros(4), table, table, np.zeros(2))
+    levels = np.array([0.1, 0.5, 0.8])
+    exact = 0.5 - np.sin(np.arcsin(1.0 - 2.0 * levels) / 3.0)
+    assert exact == pytest.approx(quantile(found, levels), abs=1e-8)
 
 
 @pytest.mark.parametrize(("n", "seed"), [(100, 1), (200, 2), (1_000, 3), (1_000, 4), (20_000, 5)])
