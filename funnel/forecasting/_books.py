@@ -60,11 +60,16 @@ class CellBook:
         """Return the lots that are meant."""
         if self.only_group is not None:
             mine = self._of_group(mine)
+        mine = self._narrowed(mine)
+        return mine if self.more is None else joined([mine, self.more.lots])
+
+    def _narrowed(self, mine: Lots) -> Lots:
+        """Return the lots of the part that is meant, of merged periods."""
         if self.only_part is not None:
             mine = mine.select(mine.part == self.only_part)
         for span in self.spans:
             mine = mine.merged(*span)
-        return mine if self.more is None else joined([mine, self.more.lots])
+        return mine
 
     def _of_group(self, mine: Lots) -> Lots:
         """Return the lots of a group; where cells do not tell groups apart, its rows are lots."""
@@ -88,24 +93,20 @@ class CellBook:
             found = found.merged(*span)
         return found if self.more is None else found.with_rows(self.more)
 
-    def largest(self, count: int) -> ForecastDeals:
+    def largest(self, count: int) -> Lots:
         """Return those of the deals with the largest amounts, so many, that are meant."""
-        return self._of_rows(self.source.largest(count))
+        return self._of_deals(self.source.largest(count))
 
     @functools.cached_property
-    def sample(self) -> ForecastDeals:
-        """Some deals, one by one, taken at even steps."""
-        return self._of_rows(self.source.sample)
+    def sample(self) -> Lots:
+        """Those of some deals, taken at even steps, that are meant."""
+        return self._of_deals(self.source.sample)
 
-    def _of_rows(self, found: ForecastDeals) -> ForecastDeals:
+    def _of_deals(self, some: Lots) -> Lots:
         """Return those of some deals that are meant."""
         if self.only_group is not None:
-            found = found.of_group(self.only_group)
-        if self.only_part is not None:
-            found = found.of_part(self.only_part)
-        for span in self.spans:
-            found = found.merged(*span)
-        return found
+            some = some.select(some.group == self.only_group)
+        return self._narrowed(some)
 
     def __len__(self) -> int:
         """Return the number of rows."""

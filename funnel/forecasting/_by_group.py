@@ -15,7 +15,8 @@ from funnel.tables.sums import cell_sums, view
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from funnel.forecasting._cells import Block, Source
+    from funnel.forecasting._blocks import Block
+    from funnel.forecasting._cells import Source
     from funnel.tables import Pipeline
     from funnel.typing import FloatArray, IntArray
 

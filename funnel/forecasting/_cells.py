@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
+from funnel.forecasting._blocks import Block, at, days_since_won, filled, with_groups
 from funnel.forecasting._chances import book, chances, rows_of
-from funnel.forecasting._lots import Lots, joined
+from funnel.forecasting._lots import Lots, joined, powers
 from funnel.forecasting._parts import BOOKED, OPEN, REOPENED
 from funnel.kernels import compound
 from funnel.kernels.cells import COUNT, UNKNOWN, gather
-from funnel.models._cells import curves, days_since, places
+from funnel.models._cells import curves, places
 from funnel.models.base import HasCells
 from funnel.stages import Outcome
 from funnel.tables.groups import numbers_of_groups, rows_of_group
@@ -24,12 +25,12 @@ from funnel.tables.sums import (
     extremes,
     kept,
     largest_deals,
-    sampled_deals,
+    view,
 )
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable
 
     from funnel.calendars import Horizon
     from funnel.forecasting._rows import ForecastDeals
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Any, IntArray, DateArray], FloatArray]
 
-__all__ = ["Block", "Source"]
+__all__ = ["Source"]
 
 MOST = 1 << 18
 """Most cells times groups by which deals are added up together."""
@@ -48,24 +49,6 @@ MOST = 1 << 18
 
 SAMPLE = 4_096
 """Deals that mostly suffice to show that amounts have no common unit that matters."""
-
-
-class Block(NamedTuple):
-    """Deals that are in cells of one kind.
-
-    Attributes
-    ----------
-    numbering : Hashable
-        What the cells are.
-    cells : callable
-        The cell of each of some deals.
-    states : callable
-        Chances (c, k), parts (c,) and codes of stages (c,) of cells; a part of -1 is none.
-    """
-
-    numbering: Hashable
-    cells: Callable[[Pipeline], IntArray]
-    states: Callable[[IntArray], tuple[FloatArray, IntArray, IntArray]]
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -150,8 +133,8 @@ class Source:
             return np.where(np.isnan(mean), typical, mean), of_deals
         own = self.cells
         sums = [cell_sums(self.pipeline, own.numbering, own.cells, order) for order in (1, UNKNOWN)]
-        cell = _filled(sums)
-        known, nameless = (_at(some, cell) for some in sums)
+        cell = filled(sums)
+        known, nameless = (at(some, cell) for some in sums)
         stage = own.cell_stages(cell, self.pipeline)
         is_open = self.pipeline.funnel.outcomes[stage] == Outcome.OPEN
         cell, stage = cell[is_open], stage[is_open]
@@ -215,23 +198,21 @@ class Source:
 
     # -- a few of them ---------------------------------------------------------------------------
 
-    def largest(self, count: int) -> ForecastDeals:
-        """Return the deals of the largest amounts, so many."""
+    def largest(self, count: int) -> Lots:
+        """Return the deals of the largest amounts, so many, each as a lot of its own."""
         if count not in self._tops:
-            self._tops[count] = self._some(
-                self.pipeline.select(largest_deals(self.pipeline)[:count])
-            )
+            self._tops[count] = self._some(largest_deals(self.pipeline, count))
         return self._tops[count]
 
     @functools.cached_property
-    def _tops(self) -> dict[int, ForecastDeals]:
+    def _tops(self) -> dict[int, Lots]:
         """What `largest` has returned."""
         return {}
 
     @functools.cached_property
-    def sample(self) -> ForecastDeals:
-        """Some deals, at even steps of the table."""
-        return self._some(sampled_deals(self.pipeline, self.step))
+    def sample(self) -> Lots:
+        """Some deals, at even steps of the table, each as a lot of its own."""
+        return self._some(np.arange(0, len(self.pipeline), self.step))
 
     @property
     def step(self) -> int:
@@ -242,9 +223,8 @@ class Source:
         """Return an amount that no deal closes above but those in `largest`."""
         if count >= len(self.pipeline):
             return 0.0
-        rows = largest_deals(self.pipeline)
-        amount = self.pipeline.amount[rows[min(count, len(rows)) - 1]]
-        return float(amount * self._factors()[1].max())
+        smallest = largest_deals(self.pipeline, count)[-1:]
+        return float(self.pipeline.amount[smallest].sum() * self._factors()[1].max())
 
     def unit(self, *, vague: bool) -> float:
         """Return the unit of the amounts at closing, which may vary as their stage says."""
@@ -261,10 +241,14 @@ class Source:
         low, high = np.where(wide, 0.0, 1.0 - ratio), np.where(wide, 1.0 + ratio**2, 1.0 + ratio)
         return mean * low, mean * high
 
-    def _some(self, deals: Pipeline) -> ForecastDeals:
-        """Return some deals, one by one."""
-        group = self.numbers[numbers_of_groups(self.pipeline, self.by)(deals)]
-        return self._rows(deals, group, *self._chances(deals))
+    def _some(self, rows: IntArray) -> Lots:
+        """Return some deals, each as a lot of its own, but those that are won: they are certain."""
+        deals, block = view(self.pipeline, rows), self.blocks()[0]
+        cell = block.cells(deals)
+        there = np.flatnonzero(cell >= 0)
+        found, place = np.unique(cell[there], return_inverse=True)
+        group = self.numbers[numbers_of_groups(self.pipeline, self.by)(deals)[there]]
+        return self._told(block.states(found), place, group, powers(deals.amount[there]))
 
     # -- by cell ---------------------------------------------------------------------------------
 
@@ -290,11 +274,11 @@ class Source:
         open_ = Block(own.numbering, own.cells, functools.partial(self._open_states, own))
         if int(self.horizon.edges[0]) > self.pipeline.as_of:
             return (open_,)
-        return open_, Block("days since won", _days_since_won, self._won_states)
+        return open_, Block("days since won", days_since_won, self._won_states)
 
     def filled(self, block: Block) -> IntArray:
         """Return the cells of a block in which there is money, or a deal of unknown amount."""
-        return _filled(
+        return filled(
             [
                 cell_sums(self.pipeline, block.numbering, block.cells, order)
                 for order in (1, UNKNOWN)
@@ -329,27 +313,42 @@ class Source:
         told = bool(self.by) and not self.apart
         if told:
             numbering, size = (numbering, self.by), max(len(self.numbers), 1)
-            cells = _with_groups(block.cells, numbers_of_groups(self.pipeline, self.by), size)
-        keys = _filled([cell_sums(self.pipeline, numbering, cells, order) for order in orders])
+            cells = with_groups(block.cells, numbers_of_groups(self.pipeline, self.by), size)
+        keys = filled([cell_sums(self.pipeline, numbering, cells, order) for order in orders])
         cell = keys // size
         first = np.diff(cell, prepend=-1) > 0
-        found, place = cell[first], np.cumsum(first) - 1
-        chance, part, stage = (column[place] for column in block.states(found))
-        there = np.flatnonzero(part >= 0)
-        chance, part, stage, keys = chance[there], part[there], stage[there], keys[there]
+        group = self.numbers[keys % size] if told else np.zeros(len(keys), dtype=np.int64)
+
+        def power(order: int) -> FloatArray:
+            """Return the sums of the lots."""
+            return at(cell_sums(self.pipeline, numbering, cells, order), keys)
+
+        return self._told(block.states(cell[first]), np.cumsum(first) - 1, group, power)
+
+    def _told(
+        self,
+        states: tuple[FloatArray, IntArray, IntArray],
+        place: IntArray,
+        group: IntArray,
+        power: Callable[[int], FloatArray],
+    ) -> Lots:
+        """Return lots at the amounts of closing, at places among the states of cells."""
+        chance, part, stage = states
+        there = np.flatnonzero(part[place] >= 0)
+        place = place[there]
+        chance, part, stage = chance[place], part[place], stage[place]
         mean, ratio = (column[stage] for column in self.closing())
         booked = part == BOOKED
         mean, ratio = np.where(booked, 1.0, mean), np.where(booked, 0.0, ratio)
 
         @functools.cache
-        def power(order: int) -> FloatArray:
-            """Return the sums of the lots, at the amounts of closing."""
-            some = _at(cell_sums(self.pipeline, numbering, cells, order), keys)
+        def at_closing(order: int) -> FloatArray:
+            """Return the sums of powers of the amounts at closing."""
+            some = power(order)[there]
             return some if order in {COUNT, UNKNOWN} else some * mean**order
 
-        group = self.numbers[keys % size] if told else np.zeros(len(keys), dtype=np.int64)
         response = np.where(booked, 0.0, 1.0 - np.minimum(chance.sum(axis=1), 1.0))
-        return Lots(chance, part.astype(np.int8), group, response, ratio, power)
+        return Lots(chance, part.astype(np.int8), group[there], response, ratio, at_closing)
 
     def closing(self) -> tuple[FloatArray, FloatArray]:
         """(states,), (states,): factor of the amounts at closing, and their relative deviation."""
@@ -359,37 +358,3 @@ class Source:
         change, sd = self.amounts.change.by_stage(self.pipeline.funnel)
         mean = 1.0 + change
         return mean, np.divide(sd, mean, out=np.zeros(len(mean)), where=mean > 0.0)
-
-
-def _with_groups(
-    cells: Callable[[Pipeline], IntArray], numbers: Callable[[Pipeline], IntArray], size: int
-) -> Callable[[Pipeline], IntArray]:
-    """Return what gives cells that tell groups apart."""
-
-    def both(deals: Pipeline) -> IntArray:
-        found = cells(deals).astype(np.int64) * size + numbers(deals)
-        return np.asarray(np.maximum(found, -1))
-
-    return both
-
-
-def _days_since_won(deals: Pipeline) -> IntArray:
-    """(n,): days since deals were won, -1 for all others and where the day is not known."""
-    days = days_since(deals.closed_on, deals.as_of, np.iinfo(np.int32).max - 1)
-    days += 1
-    days *= deals.stage == deals.funnel.won_code
-    days -= 1
-    return days
-
-
-def _filled(sums: Sequence[FloatArray]) -> IntArray:
-    """Return the cells of which any of these sums is not 0, ascending."""
-    there = np.zeros(max(map(len, sums)), dtype=np.bool_)
-    for some in sums:
-        there[: len(some)] |= some != 0.0
-    return np.flatnonzero(there)
-
-
-def _at(sums: FloatArray, cells: IntArray) -> FloatArray:
-    """Return the sums of some cells; those beyond the last one are 0."""
-    return np.append(sums, 0.0)[np.minimum(cells, len(sums))]

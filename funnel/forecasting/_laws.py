@@ -44,7 +44,7 @@ def enough_states(book: Book, unknown: Amounts, shock: Shock | None, dispersion:
     """Return the states that the law of the one period needs: the fewer, the less they matter."""
     if shock is None and dispersion <= 0.0:
         return States(np.zeros(1), np.ones(1))
-    split = variance(book.lots, unknown, shock, dispersion)
+    split = variance(book.money, unknown, shock, dispersion)
     shared, within = float((split.level + split.shock)[0]), float(split.within[0])
     if shared <= 1e-12 * within:
         return States(np.zeros(1), np.ones(1))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from funnel.forecasting._rows import ForecastDeals
     from funnel.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["Lots", "joined", "of_rows", "within_horizon"]
+__all__ = ["Lots", "joined", "of_rows", "powers", "within_horizon"]
 
 
 def within_horizon(chance: FloatArray, part: IntArray) -> FloatArray:
@@ -82,18 +82,24 @@ class Lots:
 
 def of_rows(deals: ForecastDeals) -> Lots:
     """Return the lots of single deals."""
-    nameless = np.isnan(deals.amount)
-    amount = np.where(nameless, 0.0, deals.amount)
+    power = powers(deals.amount)
+    amount = power(1)
     spread = np.where(amount > 0.0, deals.spread, 0.0)  # an amount of mean 0 is 0
-
-    def power(order: int) -> FloatArray:
-        """Return the power of each amount."""
-        if order == COUNT:
-            return np.ones(len(amount))
-        return nameless.astype(np.float64) if order == UNKNOWN else np.asarray(amount**order)
-
     ratio = np.divide(spread, amount, out=np.zeros(len(amount)), where=spread > 0.0)
     return Lots(deals.chance, deals.part, deals.group, deals.response, ratio, power)
+
+
+def powers(amounts: FloatArray) -> Callable[[int], FloatArray]:
+    """Return what gives a power of each amount as `Lots.power` does; NaN is unknown."""
+    nameless = np.isnan(amounts)
+    known = np.where(nameless, 0.0, amounts)
+
+    def power(order: int) -> FloatArray:
+        if order == COUNT:
+            return np.ones(len(known))
+        return nameless.astype(np.float64) if order == UNKNOWN else np.asarray(known**order)
+
+    return power
 
 
 def joined(lots: Sequence[Lots]) -> Lots:

@@ -48,7 +48,7 @@ def many_deals_law(book: CellBook, unknown: Amounts, shared: States) -> Law | No
     In each state as `compound.deal_law` of all deals: the large ones exactly, the others by their
     cumulants, which are those of all lots less those of the large ones.
     """
-    mine = book.existing.lots
+    mine = book.existing.money
     if mine.power(COUNT) @ (mine.chance[:, 0] > 0.0) <= compound.LARGE_BOOK:
         return None
     laws = []
@@ -148,11 +148,12 @@ def lot_cumulants(lots: Lots, p: FloatArray) -> FloatArray:
     return np.array([term @ lots.power(order) for order, term in enumerate(terms, 1)])
 
 
-def _undecided(deals: ForecastDeals, shock: float) -> Deals:
+def _undecided(deals: Lots, shock: float) -> Deals:
     """Return chances, amounts and spreads of deals that are neither certain nor impossible.
 
     Those of unknown amount are left out.
     """
     p = deals.chance[:, 0] * (1.0 + shock * deals.response)
-    some = (p > 0.0) & (p < 1.0) & ~np.isnan(deals.amount)
-    return p[some], deals.amount[some], deals.spread[some]
+    some = (p > 0.0) & (p < 1.0) & (deals.power(UNKNOWN) == 0.0)
+    amount = deals.power(1)[some]
+    return p[some], amount, amount * deals.ratio[some]

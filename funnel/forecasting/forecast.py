@@ -155,7 +155,7 @@ class Forecast:
     @functools.cached_property
     def _variance(self) -> Variance:
         """The variance of each period, split by its sources."""
-        return _moments.variance(self.book.lots, self.unknown, self.shock, self.dispersion)
+        return _moments.variance(self.book.money, self.unknown, self.shock, self.dispersion)
 
     @property
     def expected_wins(self) -> FloatArray:

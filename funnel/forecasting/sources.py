@@ -134,7 +134,7 @@ def sources(forecast: Forecast) -> Sources:
     """Split expected money and variance of the whole horizon, see `Forecast.sources`."""
     whole = forecast.total()
     expected = {name: float(part.expected[0]) for name, part in whole.parts.items()}
-    split = variance(whole.book.lots, whole.unknown, whole.shock, whole.dispersion)
+    split = variance(whole.book.money, whole.unknown, whole.shock, whole.dispersion)
     varied = {name: float(values[0]) for name, values in split._asdict().items()}
     return Sources(
         source=texts([label for _, label in ROWS]),

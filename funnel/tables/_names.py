@@ -98,13 +98,9 @@ class Names:
         source = self.source if source is None else source
         if isinstance(rows, np.ndarray) and rows.dtype.kind in "iu" and (rows >= 0).all():
             return Names(source, rows.astype(np.int32))  # nothing of the length of all is made
+        if isinstance(rows, slice):  # nor here
+            return Names(source, np.arange(*rows.indices(len(self)), dtype=np.int32))
         return Names(source, np.arange(len(self), dtype=np.int32)[rows])
-
-    def part(self, rows: slice) -> Names:
-        """Return consecutive names; nothing of the length of all is made."""
-        if self.rows is not None:
-            return Names(self.source, self.rows[rows])
-        return Names(self.source, np.arange(*rows.indices(len(self)), dtype=np.int32))
 
     @functools.cached_property
     def values(self) -> StringArray:

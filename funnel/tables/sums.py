@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from funnel.typing import BoolArray, FloatArray, IntArray
 
 __all__ = [
-    "LARGEST",
     "blocks",
     "cell_sums",
     "common_unit_of",
@@ -30,15 +30,14 @@ __all__ = [
     "extremes",
     "kept",
     "largest_deals",
-    "sampled_deals",
     "view",
 ]
 
 TOGETHER = ((1, UNKNOWN), (COUNT, 2, 3, 4))
 """Orders that one pass adds up: the mean of a forecast needs the first ones only."""
 
-LARGEST = 16_384
-"""How many of the largest deals are looked at one by one at most."""
+FEW = 1_024
+"""Deals that mostly suffice to show that amounts have no common unit."""
 
 KEPT = 32
 """Most statistics that are kept with one table; the oldest go first."""
@@ -48,9 +47,9 @@ FIELDS = frozenset(attrs.fields_dict(Pipeline))
 
 
 class _Columns(Mapping[str, Any]):
-    """Columns of consecutive deals, cut when they are asked for."""
+    """Columns of some deals, cut when they are asked for."""
 
-    def __init__(self, whole: Mapping[str, Any], rows: slice) -> None:
+    def __init__(self, whole: Mapping[str, Any], rows: slice | IntArray) -> None:
         """Keep the whole columns."""
         self.whole, self.rows = whole, rows
 
@@ -68,7 +67,7 @@ class _Columns(Mapping[str, Any]):
 
 
 class _View(Pipeline):
-    """Consecutive deals of a pipeline, whose arrays are parts of its arrays."""
+    """Some deals of a pipeline, whose arrays are parts of its arrays."""
 
     if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
@@ -82,15 +81,15 @@ class _View(Pipeline):
             if isinstance(value, np.ndarray):
                 value = value[rows]
             elif isinstance(value, Names):
-                value = value.part(rows)
+                value = value.take(rows)
             elif isinstance(value, Mapping):
                 value = _Columns(value, rows)
             self.__dict__[name] = value
             return value
 
 
-def view(pipeline: Pipeline, rows: slice) -> Pipeline:
-    """Return consecutive deals without copying a column, or touching one that is not read."""
+def view(pipeline: Pipeline, rows: slice | IntArray) -> Pipeline:
+    """Return some deals without touching a column that is not read, or copying a slice of one."""
     found = _View.__new__(_View)
     found.__dict__["_whole"] = pipeline, rows
     return found
@@ -162,37 +161,35 @@ def cell_sums(
     )[order]
 
 
-def largest_deals(pipeline: Pipeline) -> IntArray:
-    """Return the rows of the `LARGEST` known amounts, the largest first."""
+def largest_deals(pipeline: Pipeline, count: int) -> IntArray:
+    """Return the rows of so many of the largest known amounts, the largest first."""
 
     def search() -> IntArray:
         rows, amounts, floor = np.empty(0, dtype=np.int64), np.empty(0), -np.inf
-        for begin in range(0, len(pipeline), CHUNK):
-            amount = pipeline.amount[begin : begin + CHUNK]
+        # Begin with few deals: what they show spares most of the others.
+        starts = (0, *range(4 * count, len(pipeline), CHUNK), len(pipeline))
+        for begin, end in itertools.pairwise(starts):
+            amount = pipeline.amount[begin:end]
             more = np.flatnonzero(amount > floor)
             rows, amounts = np.append(rows, begin + more), np.append(amounts, amount[more])
-            if len(rows) > 2 * LARGEST:
-                top = np.argpartition(-amounts, LARGEST)[:LARGEST]
+            if len(rows) > 2 * count:
+                top = np.argpartition(amounts, -count)[-count:]
                 rows, amounts = rows[top], amounts[top]
                 floor = float(amounts.min())
-        return frozen(rows[np.argsort(-amounts, kind="stable")[:LARGEST]])
+        return frozen(rows[np.argsort(-amounts, kind="stable")[:count]])
 
-    return kept(pipeline, "largest", search)  # type: ignore[no-any-return]
-
-
-def sampled_deals(pipeline: Pipeline, step: int) -> Pipeline:
-    """Return deals at even steps of the table."""
-    return kept(  # type: ignore[no-any-return]
-        pipeline, ("sample", step), lambda: pipeline.select(np.arange(0, len(pipeline), step))
-    )
+    return kept(pipeline, ("largest", count), search)  # type: ignore[no-any-return]
 
 
 def common_unit_of(pipeline: Pipeline) -> float:
     """Return the common unit of all known amounts, see `compound.common_unit`."""
 
     def amounts() -> Iterator[FloatArray]:
-        for begin in range(0, len(pipeline), CHUNK):
-            yield np.nan_to_num(pipeline.amount[begin : begin + CHUNK], nan=0.0)
+        # A few of them show that there is no unit, where there is none.
+        for rows in (slice(0, FEW), *(slice(row, row + CHUNK) for row in starts)):
+            yield np.fmax(pipeline.amount[rows], 0.0)  # without those that are not known
+
+    starts = range(0, len(pipeline), CHUNK)
 
     return kept(pipeline, "unit", lambda: unit_of(amounts))  # type: ignore[no-any-return]
 
