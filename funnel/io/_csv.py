@@ -35,7 +35,8 @@ HEADER = 1 << 16
 """Bytes in which the header line ends, if it is not longer than any that was ever seen."""
 
 SMALL = 1 << 20
-"""Bytes parsed at a time where lines are of the usual length: these stay in the cache."""
+"""Bytes parsed at a time, or searched, where lines are of the usual length: they stay in the cache.
+"""
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -86,14 +87,14 @@ class TextFile:
     sure: bool = True
 
 
-def _blocks(path: Path, name: str) -> Iterator[bytes]:
+def _blocks(path: Path, name: str, size: int) -> Iterator[bytes]:
     """Yield the content of a file block by block, unpacked."""
     with path.open("rb") as raw:
         packed = raw.read(2) == _GZIP
         raw.seek(0)
         stream: Any = gzip.GzipFile(fileobj=raw) if packed else raw
         try:
-            while block := stream.read(BLOCK):
+            while block := stream.read(size):
                 yield block
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             msg = f"{name} is a damaged or cut-off gzip file ({error}). Copy it again."
@@ -120,7 +121,7 @@ def looked_through(path: Path, name: str, encoding: str | None) -> TextFile:
     wide = known is not None and "a".encode(known) != b"a"
     decoder = codecs.getincrementaldecoder("utf-8")()
     kept, head, carried, odd, wrapped, other = [], b"", 0, 0, False, b""
-    for block in _blocks(path, name):
+    for block in _blocks(path, name, BLOCK):
         if not head:
             head = block
             _refuse_binary(head, name, explicit=wide)
@@ -190,14 +191,15 @@ def _quotes(block: bytes, odd: int) -> tuple[int, bool]:
 
 def _bits(marked: BoolArray) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """(n,) -> (n / 64,): marks as bits, the first one the lowest."""
-    packed = np.packbits(marked, bitorder="little")
-    return np.pad(packed, (0, -len(packed) % 8)).view("<u8")
+    bits = np.zeros(-(-len(marked) // 64), dtype="<u8")
+    bits.view(np.uint8)[: -(-len(marked) // 8)] = np.packbits(marked, bitorder="little")
+    return bits
 
 
 def _wraps(file: TextFile) -> bool:
     """Tell whether a line ends within quotation marks: a parser that cuts there reads nonsense."""
     odd = 0
-    for block in _blocks(file.path, file.name):
+    for block in _blocks(file.path, file.name, SMALL):
         odd, wrapped = _quotes(block, odd)
         if wrapped:
             return True

@@ -165,6 +165,8 @@ def _order(deal: IntArray, at: DayArray, seq: Any) -> IntArray | None:  # noqa: 
 def _one_per_deal(created: DayArray, deal: IntArray, ids: Names, seen: DayArray) -> DayArray:
     """(r,), (r,), (n,), (n,) -> (n,): the creation day of each deal; rows must agree."""
     known = created != NO_DAY
+    if not known.any():
+        return seen
     born = np.full(len(ids), NO_DAY, dtype=np.int32)
     born[deal[known]] = created[known]
     odd = np.flatnonzero(known & (created != born[deal]))
