@@ -2,101 +2,198 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from funnel.errors import ReadError
+from funnel.io import presets
 from funnel.io._arrow import Arrow, arrow, encode, plain, spelt, to_text
 from funnel.io._columns import places
 from funnel.io._parts import ROW
+from funnel.io._sheet import wishes
+from funnel.io._source import open_source
+from funnel.io.changes import HEADERS, needed
 from funnel.kernels import keys
 from funnel.tables import Findings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from funnel.io._source import Source
     from funnel.typing import IntArray
 
-    Wishes = Callable[[Source], tuple[dict[str, str], dict[str, tuple[str, ...]]]]
+    How = Mapping[str, Any]
+    Run = Callable[..., Iterator[Any]]
 
 __all__ = ["distribute"]
 
 HELD = 64 * 2**20
 """Bytes of rows that are held before they are written."""
 
+TASK = 2**29
+"""Bytes of files that a worker distributes at least: each makes a file for each chunk."""
+
 
 def distribute(
-    sources: Sequence[Source], wishes: Wishes, count: int, folder: Path
+    paths: Sequence[Path], how: How, count: int, folder: Path, executor: Executor | None
 ) -> tuple[list[Path], Findings]:
     """Write the columns of a change log to `count` files, all rows of a deal to one of them.
 
     Where a row goes depends on its deal's id alone; the order of rows is kept. A file in which no
-    row would be is not written.
+    row would be is not written. With an executor, its workers distribute some files each, and join
+    what they have made of them; `folder` is one that all see.
     """
-    chosen = [_chosen(source, wishes) for source in sources]
-    findings = sum((found for *_, found in chosen), Findings.empty())
-    wanted = _one_schema(sources, chosen)
-    buckets = _Buckets(folder, count, wanted)
-    row = 0
+    run = map if executor is None else executor.map
+    opened = list(run(functools.partial(_first_rows, how=how), paths))
+    schema = _one_schema([types for types, _ in opened if types is not None])
+    tasks = [list(paths)] if executor is None else _tasks(paths)
+    folders = [folder if len(tasks) == 1 else folder / f"{at:04d}" for at in range(len(tasks))]
+    for some in folders:
+        some.mkdir(exist_ok=True)
+    written = list(
+        run(functools.partial(_write, how=how, schema=schema, count=count), tasks, folders)
+    )
+    if not sum(rows for rows, _ in written):
+        msg = f"{paths[0].name!r} has a header and no rows."
+        raise ReadError(msg)
+    found = written[0][1]
+    if len(tasks) > 1:
+        found = _joined(written, folder, run)
+        for some in folders:
+            some.rmdir()
+    return found, sum((findings for _, findings in opened), Findings.empty())
+
+
+def _tasks(paths: Sequence[Path]) -> list[list[Path]]:
+    """Return files that stand together, as many as are worth a task."""
+    tasks: list[list[Path]] = [[]]
+    size = 0
+    for path in paths:
+        if size >= TASK:
+            tasks.append([])
+            size = 0
+        tasks[-1].append(path)
+        size += path.stat().st_size
+    return tasks
+
+
+class _Opened(NamedTuple):
+    """A file, headers as they were asked for, where they are, that of the id, and findings."""
+
+    source: Source
+    headers: list[str]
+    positions: list[int]
+    id_header: str
+    findings: Findings
+
+    @classmethod
+    def of(cls, path: Path, how: How) -> _Opened:
+        """Open a file, and find the columns that are asked for."""
+        options = {name: how[name] for name in ("encoding", "delimiter")}
+        source = open_source(path, **options, whole=True)
+        given, ready = (
+            {name: how[name] for name in HEADERS},
+            presets.find(how["preset"], how["layout"]),
+        )
+        wanted, offered = wishes(
+            source,
+            given,
+            how["attributes"],
+            ready,
+            needed=needed(how["layout"]),
+            reader="read_history",
+        )
+        positions, findings = places(source, wanted, offered)
+        headers = {
+            wanted.get(name, source.columns[position]): position
+            for name, position in positions.items()
+        }
+        id_header = wanted.get("id", source.columns[positions["id"]])
+        return cls(source, list(headers), list(headers.values()), id_header, findings)
+
+    def tables(self) -> Iterator[Arrow]:
+        """Yield the rows, some at a time, under the headers that were asked for."""
+        stream, distinct = self.source.stream, list(dict.fromkeys(self.positions))
+        for table in stream(distinct) if stream else ():
+            columns = [
+                spelt(plain(table.column(distinct.index(position)), header))
+                for header, position in zip(self.headers, self.positions, strict=True)
+            ]
+            yield arrow().table(dict(zip(self.headers, columns, strict=True)))
+
+
+def _first_rows(path: Path, *, how: How) -> tuple[Arrow | None, Findings]:
+    """Return types of the first rows of a file, None where it has none, and what was found."""
+    opened = _Opened.of(path, how)
+    types = next((table.schema for table in opened.tables()), None)
+    return types, opened.findings
+
+
+def _write(
+    paths: Sequence[Path], folder: Path, *, how: How, schema: Arrow, count: int
+) -> tuple[int, list[Path]]:
+    """Distribute the rows of some files; return their number, and the files that hold them."""
+    if not folder.is_dir():
+        msg = (
+            f"the folder {str(folder)!r} is not there where rows are distributed. Pass folder=, an "
+            "empty one that all workers see under this path."
+        )
+        raise ReadError(msg)
+    buckets, row = _Buckets(folder, count, schema), 0
     try:
-        for source, (headers, positions, id_header, _) in zip(sources, chosen, strict=True):
-            for table in _tables(source, headers, positions):
-                fitting = _cast(table, wanted, source.name)
-                place = _bucket(fitting.column(id_header), id_header, count)
+        for path in paths:
+            opened = _Opened.of(path, how)
+            for table in opened.tables():
+                fitting = _cast(table, schema, opened.source.name)
+                place = _bucket(fitting.column(opened.id_header), opened.id_header, count)
                 rows = arrow().array(np.arange(row, row + len(place)))
                 buckets.add(fitting.append_column(ROW, rows), place)
                 row += len(place)
     finally:
         buckets.close()
-    if not row:
-        msg = f"{sources[0].name} has a header and no rows."
-        raise ReadError(msg)
-    return buckets.written(), findings
+    return row, buckets.written()
 
 
-def _chosen(source: Source, wishes: Wishes) -> tuple[list[str], list[int], str, Findings]:
-    """Return headers as they were asked for, where they are, that of the id, and findings."""
-    wanted, offered = wishes(source)
-    positions, findings = places(source, wanted, offered)
-    headers = {
-        wanted.get(name, source.columns[position]): position for name, position in positions.items()
-    }
-    id_header = wanted.get("id", source.columns[positions["id"]])
-    return list(headers), list(headers.values()), id_header, findings
+def _joined(written: Sequence[tuple[int, list[Path]]], folder: Path, run: Run) -> list[Path]:
+    """Join what several tasks wrote of each chunk."""
+    pieces: dict[str, list[tuple[Path, int]]] = {}
+    before = 0
+    for rows, paths in written:
+        for path in paths:
+            pieces.setdefault(path.name, []).append((path, before))
+        before += rows
+    names = sorted(pieces)
+    targets = [folder / name for name in names]
+    return list(run(_join, [pieces[name] for name in names], targets))
 
 
-def _tables(source: Source, headers: list[str], positions: list[int]) -> Iterator[Arrow]:
-    """Yield the rows of a file, some at a time, under the headers that were asked for."""
-    distinct = list(dict.fromkeys(positions))
-    for table in source.stream(distinct) if source.stream else ():
-        columns = [
-            spelt(plain(table.column(distinct.index(position)), header))
-            for header, position in zip(headers, positions, strict=True)
-        ]
-        yield arrow().table(dict(zip(headers, columns, strict=True)))
+def _join(pieces: Sequence[tuple[Path, int]], target: Path) -> Path:
+    """Write pieces of a chunk, in the order of the source, as one file; they go."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
+
+    tables = []
+    for path, before in pieces:
+        table = pq.read_table(path)
+        rows = arrow().compute.add(table.column(ROW), before)
+        tables.append(table.set_column(table.num_columns - 1, ROW, rows))
+    pq.write_table(arrow().concat_tables(tables), target)
+    for path, _ in pieces:
+        path.unlink()
+    return target
 
 
-def _one_schema(sources: Sequence[Source], chosen: Sequence[Any]) -> Arrow:
-    """Return types that hold the columns of all files, from their first rows."""
+def _one_schema(schemas: Sequence[Arrow]) -> Arrow:
+    """Return types that hold the columns of all files, given those of their first rows."""
     pa = arrow()
-    schemas = []
-    for source, (headers, positions, *_) in zip(sources, chosen, strict=True):
-        schemas += [table.schema for table in _first(_tables(source, headers, positions))]
     try:
         return pa.unify_schemas(schemas, promote_options="permissive")
     except pa.ArrowException as error:
         msg = f"columns must be of one type in all files: {str(error).splitlines()[0]:.200}"
         raise ReadError(msg) from error
-
-
-def _first(tables: Iterator[Arrow]) -> Iterator[Arrow]:
-    """Yield the first of some tables, if there is one."""
-    for table in tables:
-        yield table
-        return
 
 
 def _cast(table: Arrow, schema: Arrow, name: str) -> Arrow:

@@ -13,14 +13,10 @@ import attrs
 from funnel._progress import shown
 from funnel.calendars import to_date
 from funnel.errors import ValidationError
-from funnel.io import presets
 from funnel.io._partition import distribute
 from funnel.io._parts import FilePart, Survey, survey
 from funnel.io._paths import files_of, named
 from funnel.io._saved import is_saved, saved_parts
-from funnel.io._sheet import wishes
-from funnel.io._source import open_source
-from funnel.io.changes import HEADERS, Layout, needed
 from funnel.summary import merge_all
 from funnel.tables import Findings
 
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from funnel.io._amounts import Decimal
-    from funnel.io._source import Source
+    from funnel.io.changes import Layout
     from funnel.stages import Funnel
     from funnel.summary import Part
     from funnel.tables import History, Schema
@@ -174,7 +170,7 @@ def scan(
         Where the distributed rows are kept, an empty folder; workers must see it under this path.
         By default a temporary folder, which goes when the scan does.
     executor : concurrent.futures.Executor, optional
-        Where chunks are looked through.
+        Where rows are distributed, some files by each worker, and chunks are looked through.
     progress : bool or callable
         A bar on the terminal (where ``rich`` is installed and the output is one), or a function of
         the number of chunks done and of all, for this and for each later pass.
@@ -245,7 +241,7 @@ def scan(
         else:
             kept = _folder(folder)
             temporary = kept if folder is None else None
-            parts, findings = _distributed(paths, how, chunks, kept)
+            parts, findings = _distributed(paths, how, chunks, kept, executor)
         found = _survey(parts, executor, progress)
     except BaseException:
         if temporary is not None:
@@ -294,24 +290,16 @@ def _folder(folder: str | os.PathLike[str] | None) -> Path:
 
 
 def _distributed(
-    paths: Sequence[Path], how: Mapping[str, Any], chunks: int | None, folder: Path
+    paths: Sequence[Path],
+    how: Mapping[str, Any],
+    chunks: int | None,
+    folder: Path,
+    executor: Executor | None,
 ) -> tuple[tuple[FilePart, ...], Findings]:
     """Distribute rows to files by the id of their deal."""
     count = _count(paths) if chunks is None else chunks
     _at_most("chunks", count, MOST)
-    given = {name: how[name] for name in HEADERS}
-    ready = presets.find(how["preset"], how["layout"])
-
-    def wanted(source: Source) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-        """Return the headers to look for in a file."""
-        demanded = needed(how["layout"])
-        return wishes(
-            source, given, how["attributes"], ready, needed=demanded, reader="read_history"
-        )
-
-    options = {"encoding": how["encoding"], "delimiter": how["delimiter"]}
-    sources = [open_source(path, **options, whole=True) for path in paths]
-    written, findings = distribute(sources, wanted, count, folder)
+    written, findings = distribute(paths, how, count, folder, executor)
     again = {**how, "encoding": None, "delimiter": None}
     parts = (FilePart(path.name, str(path), again, numbered=True) for path in written)
     return tuple(parts), findings

@@ -101,6 +101,27 @@ def test_fit_and_forecast_equal_those_in_memory(client, files, how):
     assert here.notes == there.notes
 
 
+def test_workers_bring_the_rows_of_a_deal_together(client, company, how, tmp_path, monkeypatch):
+    """Rows of each deal stand in all of sixteen files; workers distribute some files each."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from funnel.io import _partition
+
+    folder = tmp_path / "changes"
+    folder.mkdir()
+    for number in range(PARTITIONS):
+        some = {name: values[number::PARTITIONS] for name, values in company.to_columns().items()}
+        pq.write_table(pa.table(some), folder / f"part-{number:02}.parquet")
+    monkeypatch.setattr(_partition, "TASK", 1)
+    spread = {**how, "partition": "id", "chunks": 4}
+    here = fn.scan(folder, **spread)
+    there = fn.scan(folder, folder=tmp_path / "kept", executor=client.get_executor(), **spread)
+    assert len(here) == len(there) == 4
+    for one, two in zip(here, there, strict=True):
+        assert one.identical_to(two)
+
+
 def test_a_backtest_equals_that_in_memory(client, files, how):
     """Wins, deals and failures bit for bit, money to 1e-12."""
     executor = client.get_executor()

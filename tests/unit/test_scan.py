@@ -93,6 +93,51 @@ def test_text_files_are_read_block_by_block(tmp_path, monkeypatch, pack):
     assert fn.History.concat(fn.scan(path, chunks=4, **HOW)).identical_to(whole)
 
 
+def test_workers_distribute_some_files_each(tmp_path, monkeypatch):
+    """Three tasks of two files, one of one: the chunks, and their findings, are those of one."""
+    table = rows()
+    negative = pa.compute.negate(table.column("amount").slice(len(table) - 9))
+    amounts = pa.concat_arrays(
+        [*table.column("amount").slice(0, len(table) - 9).chunks, *negative.chunks]
+    )
+    folder = spread(
+        tmp_path, table.set_column(table.column_names.index("amount"), "amount", amounts), 7
+    )
+    monkeypatch.setattr(_partition, "TASK", 2 * (folder / "part-03.parquet").stat().st_size - 2_000)
+    alone = fn.scan(folder, chunks=3, **HOW)
+    asked = []
+
+    class Calls(ThreadPoolExecutor):
+        def map(self, function, *items):
+            asked.append([len(item) for item in items[0]] if len(items) > 1 else None)
+            return super().map(function, *items)
+
+    with Calls(2) as executor:
+        shared = fn.scan(folder, chunks=3, folder=tmp_path / "kept", executor=executor, **HOW)
+    assert [None, [2, 2, 2, 1]] == asked[:2]
+    assert ["chunk-0000.parquet", "chunk-0001.parquet", "chunk-0002.parquet"] == [
+        path.name for path in sorted((tmp_path / "kept").iterdir())
+    ]
+    for one, two in zip(alone, shared, strict=True):
+        assert one.identical_to(two)
+    assert len(alone.findings)
+    assert alone.findings.to_frame().equals(shared.findings.to_frame())
+
+
+def test_a_folder_that_workers_do_not_see_is_named(tmp_path):
+    """The worker of another machine has no such folder."""
+    folder = spread(tmp_path, rows(), 2)
+
+    class Elsewhere(ThreadPoolExecutor):
+        def map(self, function, *items):
+            if len(items) > 1:
+                (tmp_path / "kept").rmdir()
+            return super().map(function, *items)
+
+    with Elsewhere(1) as executor, pytest.raises(ReadError, match="that all workers see"):
+        fn.scan(folder, folder=tmp_path / "kept", executor=executor, **HOW)
+
+
 def test_files_of_whole_deals_stay_where_they_are(tmp_path):
     """Each file is a chunk; categories that a file lacks have their codes all the same."""
     folder = by_deal(tmp_path, WORLD, 6)
