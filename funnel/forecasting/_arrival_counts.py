@@ -109,23 +109,14 @@ def arrivals_until(
     key = (born[known] - first) * (LATEST + 1) + delay
     counts = np.bincount(key, minlength=length * (LATEST + 1)).reshape(length, LATEST + 1)
     recorded = first + np.add.outer(np.arange(length), np.arange(LATEST + 1))
-    marks, marked = np.zeros(history.n_deals, np.uint64), np.zeros(history.n_deals, np.bool_)
-    for day in map(int, days):
-        there = counts[: day - first + 1]
-        candidates = known[seen[known] <= day]
-        rank = day - born[candidates]
-        rank[rank < recent_days] = 0
-        if len(candidates) > size:  # hash those only that can be in the sample
-            some = rank <= np.partition(rank, size - 1)[size - 1]
-            candidates, rank = candidates[some], rank[some]
-        fresh = candidates[~marked[candidates]]
-        marks[fresh], marked[fresh] = _marks(history.ids[fresh].tolist()), True
-        mark = marks[candidates]
-        order = np.lexsort((mark, rank))[:size]
-        chosen = candidates[order]
-        mask = np.zeros(history.n_deals, dtype=np.bool_)
+    samples = list(_samples(history, known, seen, days, size=size, recent_days=recent_days))
+    mask = np.zeros(history.n_deals, dtype=np.bool_)
+    for chosen, *_ in samples:
         mask[chosen] = True
-        deals = _first_days(history.select(mask).until(np.datetime64(day, "D")))
+    # What a deal was on its first day, whatever became known later.
+    deals, place = _first_days(history.select(mask)), np.cumsum(mask) - 1
+    for day, (chosen, rank, mark) in zip(map(int, days), samples, strict=True):
+        there = counts[: day - first + 1]
         yield ArrivalSummary(
             observed_from=first,
             observed_until=day,
@@ -133,10 +124,36 @@ def arrivals_until(
             left_out=int(np.searchsorted(late, day, side="right")),
             size=size,
             born=born[chosen].astype(np.int32),
-            rank=rank[order],
-            mark=mark[order],
-            deals=deals.select(np.searchsorted(np.flatnonzero(mask), chosen)),
+            rank=rank,
+            mark=mark,
+            deals=deals.select(place[chosen]),
         )
+
+
+def _samples(
+    history: History,
+    known: IntArray,
+    seen: IntArray,
+    days: Sequence[int],
+    *,
+    size: int,
+    recent_days: int,
+) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+    """Yield so many of the `known` deals for each day, in order, with their ranks and marks."""
+    seen, born = seen[known], history.created[known].astype(np.int64)
+    marks, marked = np.zeros(len(known), np.uint64), np.zeros(len(known), np.bool_)
+    for day in map(int, days):
+        candidates = np.flatnonzero(seen <= day)
+        rank = day - born[candidates]
+        rank = np.where(rank < recent_days, 0, rank)
+        if len(candidates) > size:  # hash those only that can be in the sample
+            some = rank <= np.partition(rank, size - 1)[size - 1]
+            candidates, rank = candidates[some], rank[some]
+        fresh = candidates[~marked[candidates]]
+        marks[fresh], marked[fresh] = _marks(history.ids[known[fresh]].tolist()), True
+        mark = marks[candidates]
+        order = np.lexsort((mark, rank))[:size]
+        yield known[candidates[order]], rank[order], mark[order]
 
 
 def _marks(ids: list[str]) -> IntArray:

@@ -89,12 +89,13 @@ def tally(rows: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
     """(m, c), (m,) -> (u, c), (u,): add up equal rows; those that add up to 0 are left out."""
     if not len(rows):
         return rows, counts
-    low = rows.min(axis=0)
-    span = rows.max(axis=0) - low + 1
     key = np.zeros(len(rows), dtype=np.int64)
-    for column in range(rows.shape[1]):
-        key = key * span[column] + (rows[:, column] - low[column])
-    order = np.argsort(key)
+    for column in rows.T:
+        low = column.min()
+        key = key * (column.max() - low + 1) + (column - low)
+    # Rows of tables that were in order are so in long runs, which a stable sort merges.
+    runs = np.count_nonzero(key[1:] < key[:-1])
+    order = np.argsort(key, kind="stable" if 64 * runs < len(key) else None)
     ranked = key[order]
     first = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
     total = np.add.reduceat(counts[order], first)
