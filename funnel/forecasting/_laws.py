@@ -10,7 +10,7 @@ from funnel.forecasting._books import CellBook
 from funnel.forecasting._many import coming, many_deals_law
 from funnel.forecasting._moments import variance
 from funnel.forecasting._rows import NEW, ForecastDeals
-from funnel.forecasting._states import FEW, MANY, States, states
+from funnel.forecasting._states import FEW, MANY, TOGETHER, States, states
 from funnel.forecasting.amounts import Amounts
 from funnel.kernels import compound
 from funnel.kernels.labels import texts
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from funnel.typing import FloatArray
 
 __all__ = ["enough_states", "from_moments", "given", "law"]
-
-TOGETHER = 2**22
-"""Most chances, of deals in states, that are held at once."""
 
 WEAK = 0.3  # where what is shared spreads less than that much of the rest, few states do
 

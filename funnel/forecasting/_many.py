@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from funnel.forecasting._states import TOGETHER
 from funnel.kernels import compound
 from funnel.kernels.cells import COUNT, UNKNOWN
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from funnel.forecasting._states import States
     from funnel.forecasting.amounts import Amounts
     from funnel.kernels.compound import Law
-    from funnel.typing import FloatArray
+    from funnel.typing import BoolArray, FloatArray
 
     Deals = tuple[FloatArray, FloatArray, FloatArray]
 
@@ -45,56 +46,39 @@ def many_deals_law(book: CellBook, unknown: Amounts, shared: States) -> Law | No
 
     Notes
     -----
-    In each state as `compound.deal_law` of all deals: the large ones exactly, the others by their
-    cumulants, which are those of all lots less those of the large ones.
+    As `compound.deal_law` of all deals: the large ones exactly, the others by their cumulants in
+    each state, which are those of all lots less those of the large ones.
     """
     mine = book.existing.money
     if mine.power(COUNT) @ (mine.chance[:, 0] > 0.0) <= compound.LARGE_BOOK:
         return None
-    laws = []
-    for one in shared.each():
-        new = compound.NO_POISSON if book.more is None else coming(book.more, unknown, one)
-        found = _given(book, mine, unknown, float(one.shock[0]), new)
-        if found is None:
-            return None
-        laws.append(found)
-    return compound.between(laws, shared.weights)
-
-
-def _given(
-    book: CellBook, mine: Lots, unknown: Amounts, shock: float, new: compound.Poisson
-) -> Law | None:
-    """Return the law in one state; `mine` are the lots of the deals that exist."""
-    p = mine.chance[:, 0] * (1.0 + shock * mine.response)
-    certain = (p >= 1.0) & (mine.ratio == 0.0)
-    live = np.where(certain, 0.0, p)
+    number = mine.power(UNKNOWN).astype(np.int64)
+    if number.sum() * len(shared.shock) > TOGETHER and len(shared.shock) > 1:
+        laws = [many_deals_law(book, unknown, one) for one in shared.each()]
+        found = [one for one in laws if one is not None]
+        return compound.between(found, shared.weights) if len(found) == len(laws) else None
+    new = compound.NO_POISSON if book.more is None else coming(book.more, unknown, shared)
+    certain = (mine.chance[:, 0] >= 1.0) & (mine.ratio == 0.0)
     for count in LOOKED_AT:
-        some = _undecided(book.largest(count), shock)
-        parts = _parted(mine, live, some, new, book.source.floor(count))
+        large = _undecided(book.largest(count), shared)
+        floor = book.source.floor(count)
+        parts = _parted(mine, large, shared, new, certain=certain, floor=floor)
         if parts is not None:
             break
     else:
         return None
     kept, bulk = parts
     bulk = bulk._replace(unit=book.source.unit(vague=bool(mine.ratio.any())))
-    chance, amount, spread = _undecided(book.sample, shock)
-    left = amount + spread <= bulk.largest
-    both = [
-        np.concatenate((one, other[left]))
-        for one, other in zip((kept.p, kept.a, kept.sd), (chance, amount, spread), strict=True)
-    ]
-    times = np.append(np.ones(len(kept.p)), np.full(np.count_nonzero(left), book.source.step))
-    sd = both[2] if both[2].any() else None
-    bulk = bulk._replace(stray=compound.stray(both[0], both[1], times, bulk, sd=sd))
-    nameless = np.repeat(p, mine.power(UNKNOWN).astype(np.int64))
+    nameless = mine.select(np.repeat(np.arange(len(number)), number))
     return compound.law(
         float(mine.power(1) @ certain) + kept.constant,
         kept.p,
         kept.a,
-        bulk=bulk,
-        unknown=compound.Unknown(nameless, unknown.atoms, unknown.weights),
+        bulk=bulk._replace(stray=_stray(book, shared, kept, bulk)),
+        unknown=compound.Unknown(_chances(nameless, shared), unknown.atoms, unknown.weights),
         sd=kept.sd if kept.sd.any() else None,
         new=new,
+        weights=shared.weights,
     )
 
 
@@ -107,8 +91,19 @@ class _Kept(NamedTuple):
     sd: FloatArray
 
 
+def _chances(lots: Lots, shared: States) -> FloatArray:
+    """Return the chances of the lots in each state, (m, l)."""
+    return lots.chance[:, 0] * (1.0 + np.multiply.outer(shared.shock, lots.response))
+
+
 def _parted(
-    lots: Lots, p: FloatArray, large: Deals, new: compound.Poisson, floor: float
+    lots: Lots,
+    large: Deals,
+    shared: States,
+    new: compound.Poisson,
+    *,
+    certain: BoolArray,
+    floor: float,
 ) -> tuple[_Kept, compound.Bulk] | None:
     """Part all deals into those to be looked at one by one, and the bulk of the others.
 
@@ -116,17 +111,41 @@ def _parted(
     """
     constant, chance, amount, spread = compound.normal_form(0.0, *large)
     sd = np.zeros(len(amount)) if spread is None else spread
-    whole = lot_cumulants(lots, p)
-    sigma = float(np.sqrt(max(whole[1] + new.cumulants()[0, 1], 0.0)))
-    exact = compound.split_large(chance, amount, sigma, sd=spread)
+    whole = np.array(
+        [
+            lot_cumulants(lots, np.where(certain, 0.0, _chances(lots, one)[0]))
+            for one in shared.each()
+        ]
+    )
+    sigma = np.sqrt(np.maximum(whole[:, 1] + new.cumulants()[:, 1], 0.0)).tolist()
+    exact = np.any(
+        [
+            compound.split_large(one, amount, deviation, sd=spread)
+            for one, deviation in zip(chance, sigma, strict=True)
+        ],
+        axis=0,
+    )
     top = amount + sd
     limit = float(top[~exact].max(initial=0.0))
     if floor > limit:
         return None
-    own = compound.deal_cumulants(chance[exact], amount[exact], sd=sd[exact])
-    total = float((lots.power(1) * (1.0 + lots.ratio)) @ (p > 0.0)) - float(top[exact].sum())
+    own = compound.deal_cumulants(chance[:, exact].T, amount[exact], sd=sd[exact])
+    live = (lots.chance[:, 0] > 0.0) & ~certain
+    total = float((lots.power(1) * (1.0 + lots.ratio)) @ live) - float(top[exact].sum())
     bulk = compound.Bulk(whole - own, limit, max(total, limit), 0.0, 0.0)
-    return _Kept(constant, chance[exact], amount[exact], sd[exact]), bulk
+    return _Kept(constant, chance[:, exact], amount[exact], sd[exact]), bulk
+
+
+def _stray(book: CellBook, shared: States, kept: _Kept, bulk: compound.Bulk) -> float:
+    """Return `compound.stray` of all deals in the worst state; a sample stands for the bulk."""
+    chance, amount, spread = _undecided(book.sample, shared)
+    left = amount + spread <= bulk.largest
+    chance = np.concatenate((kept.p, chance[:, left]), axis=1)
+    amount = np.concatenate((kept.a, amount[left]))
+    spread = np.concatenate((kept.sd, spread[left]))
+    times = np.where(np.arange(len(amount)) < len(kept.a), 1.0, book.source.step)
+    sd = spread if spread.any() else None
+    return max(compound.stray(one, amount, times, bulk, sd=sd) for one in chance)
 
 
 def lot_cumulants(lots: Lots, p: FloatArray) -> FloatArray:
@@ -148,12 +167,12 @@ def lot_cumulants(lots: Lots, p: FloatArray) -> FloatArray:
     return np.array([term @ lots.power(order) for order, term in enumerate(terms, 1)])
 
 
-def _undecided(deals: Lots, shock: float) -> Deals:
+def _undecided(deals: Lots, shared: States) -> Deals:
     """Return chances, amounts and spreads of deals that are neither certain nor impossible.
 
     Those of unknown amount are left out.
     """
-    p = deals.chance[:, 0] * (1.0 + shock * deals.response)
-    some = (p > 0.0) & (p < 1.0) & (deals.power(UNKNOWN) == 0.0)
-    amount = deals.power(1)[some]
-    return p[some], amount, amount * deals.ratio[some]
+    chance = deals.chance[:, 0]
+    some = deals.select((chance > 0.0) & (chance < 1.0) & (deals.power(UNKNOWN) == 0.0))
+    amount = some.power(1)
+    return _chances(some, shared), amount, amount * some.ratio

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from funnel.forecasting.dependence import Shock
     from funnel.typing import FloatArray, IntArray
 
-__all__ = ["FEW", "MANY", "States", "states"]
+__all__ = ["FEW", "MANY", "TOGETHER", "States", "states"]
 
 FEW, MANY = 4, 16
 """Numbers of states for which both factors can be paired without correlation."""
+
+
+TOGETHER = 2**22
+"""Most chances, of deals in states, that are held at once."""
 
 
 class States(NamedTuple):

@@ -19,6 +19,9 @@ __all__ = ["cos_law"]
 BLOCK = 48
 """Terms of the series that are added at once."""
 
+ROWS = 256
+"""Deals whose powers are worked out at once: these stay in the cache, and cost no page faults."""
+
 MAX_TERMS = 2048
 WORK = 2**25
 """Most terms of the series, and most deals times terms; beyond, the lattice takes over."""
@@ -158,16 +161,16 @@ def _terms(
 def _factors(book: Book, step: float, start: int, count: int) -> ComplexArray:
     """Return the product of the exact deals' factors at k * step, k = start .. , (m, count)."""
     phi = np.ones((len(book.weights), count), dtype=np.complex128)
-    for rows in blocks(len(book.a), 1024):
+    for rows in blocks(len(book.a), ROWS):
         _multiply(phi, book.p[:, rows], powers(book.a[rows], step, start, count))
-    for rows in blocks(len(book.spread.low), 1024):
+    for rows in blocks(len(book.spread.low), ROWS):
         either = powers(book.spread.low[rows], step, start, count)
         either += powers(book.spread.high[rows], step, start, count)
         either *= 0.5
         _multiply(phi, book.spread.p[:, rows], either)
     if book.unknown.p.shape[1]:
         drawn = _mean_power(book.unknown.atoms, book.unknown.weights, step, start, count)
-        for rows in blocks(book.unknown.p.shape[1], 1024):
+        for rows in blocks(book.unknown.p.shape[1], ROWS):
             _multiply(phi, book.unknown.p[:, rows], drawn[np.newaxis])
     if len(book.new.a):
         came = _mean_power(book.new.a, book.new.rate, step, start, count)
@@ -188,7 +191,7 @@ def _mean_power(
 ) -> ComplexArray:
     """Return sum_j mass_j exp(i k step a_j) for k = start .. , (count,)."""
     total = np.zeros(count, dtype=np.complex128)
-    for rows in blocks(len(a), 1024):
+    for rows in blocks(len(a), ROWS):
         total += mass[rows] @ powers(a[rows], step, start, count)
     return total
 

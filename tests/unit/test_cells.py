@@ -285,6 +285,21 @@ def test_laws_of_many_deals_are_those_of_their_rows(spread):
         assert mine.error.max() < 1e-4
 
 
+def test_states_of_many_deals_one_by_one_have_the_law_of_all_together(monkeypatch):
+    """More deals of unknown amount than all states at once may hold: rounding differs."""
+    rng = np.random.default_rng(5)
+    fitted = fn.DealForecaster("semi-markov", spread="independent").fit(HISTORY)
+    outlook = fitted.forecast(copies(HISTORY.snapshot(), 240, rng), HORIZON)
+    shocked = outlook.with_shock(fn.forecasting.Shock(0.05)).between("2026-07", "2026-07")
+    assert shocked.book.money.power(UNKNOWN).any()
+    expected = np.array([shocked.quantile(q)[0] for q in (0.01, 0.1, 0.5, 0.9, 0.99)])
+    monkeypatch.setattr(_many, "TOGETHER", 1)
+    alone = attrs.evolve(shocked)
+    found = np.array([alone.quantile(q)[0] for q in (0.01, 0.1, 0.5, 0.9, 0.99)])
+    assert ("cos", "mixture") == (*shocked.method, *alone.method)
+    assert np.abs(found - expected).max() < 1e-4 * shocked.sd[0]
+
+
 def test_large_deals_beyond_those_at_hand_are_looked_for(monkeypatch):
     """Where too few of the largest deals are known, all rows are asked."""
     monkeypatch.setattr(_many, "LOOKED_AT", (2,))
