@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_CELLS", "Stays", "count_stays", "number_of_cells"]
 
-CHUNK = 1 << 17
+CHUNK = 1 << 16
 """Rows worked on at once, so that temporary arrays stay in the cache."""
+
+BLOCK = 1 << 19
+"""Rows counted at once: each count makes and adds an array of all cells."""
 
 MOST_CELLS = 1 << 22
 """Beyond this many combinations of state, target and days, counting them saves nothing."""
@@ -48,6 +51,7 @@ def count_stays(
     *,
     first_entered: DayArray,
     states: int,
+    since: int,
     until: int,
 ) -> Stays:
     """Count the stays of a change log: (r,), (r,), (r,), (n,) -> (m,) each.
@@ -57,11 +61,11 @@ def count_stays(
     deal, at, stage : (r,) int
         Deal, day and state of each row, sorted by deal and time; every deal has rows.
     first_entered : (n,) int32
-        Day on which the first state seen of each deal was entered.
+        Day on which the first state seen of each deal was entered, none after its first row.
     states : int
         Number of states.
-    until : int
-        Last day that was observed.
+    since, until : int
+        First and last day that were observed.
 
     Returns
     -------
@@ -74,59 +78,102 @@ def count_stays(
 
     >>> found = count_stays(
     ...     np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2]), np.array([0, 1, 0, 1]),
-    ...     first_entered=np.array([0, 1]), states=2, until=3,
+    ...     first_entered=np.array([0, 1]), states=2, since=0, until=3,
     ... )
     >>> found.stage.tolist(), (found.stop - found.start).tolist(), found.number.tolist()
     ([0, 1, 1], [1, 1, 2], [2, 1, 1])
     """
-    begin = int(at.min(initial=until))
-    sizes = states, until - begin + 1
-    cells = np.zeros(number_of_cells(*sizes), dtype=np.int64)
-    odd: list[IntArray] = [np.empty((5, 0), dtype=np.int64)]
-    for rows in whole_deals(deal, CHUNK):
-        entered = first_entered[deal[rows.start] : deal[rows.stop - 1] + 1]
-        key, late = _stays(deal[rows], at[rows], stage[rows], entered, begin, sizes)
-        cells += np.bincount(key, minlength=len(cells))
-        odd.append(late)
+    days = until - since + 1
+    log = deal, at, stage
+    cells = _count(*log, since, (states, days))
+    # A deal is seen from its first row to the last day of all, whatever it does meanwhile.
+    seen = int(cells.reshape(-1, days).sum(axis=0) @ np.arange(days))
+    late = np.empty((5, 0), dtype=np.int64)
+    if len(first_entered) * until - seen != int(first_entered.sum(dtype=np.int64)):
+        late = _late(*log, first_entered, since, (states, days))
+        origin, goal, start, _, stop = late
+        np.subtract.at(cells, (origin * (states + 1) + goal) * days + stop - start, 1)
     kinds = np.flatnonzero(cells)
-    move, length = np.divmod(kinds, sizes[1])
+    move, length = np.divmod(kinds, days)
     origin, goal = np.divmod(move, states + 1)
     fresh = np.stack((origin, goal, until - length, until - length, np.full(len(kinds), until)))
-    stage, target, start, entered, stop = np.concatenate((fresh, *odd), axis=1)
+    stage, target, start, entered, stop = np.concatenate((fresh, late), axis=1)
     number = np.ones(len(stage), dtype=np.int64)
     number[: len(kinds)] = cells[kinds]
     return Stays(stage, np.where(target == states, -1, target), start, entered, stop, number)
 
 
-def _stays(  # noqa: PLR0917 - as `count_stays`
-    deal: IntArray,
-    at: DayArray,
-    stage: IntArray,
-    entered: DayArray,
-    begin: int,
-    sizes: tuple[int, int],
-) -> tuple[IntArray, IntArray]:
-    """Return the cell of each fresh stay of some deals, and the others one by one: (5, q)."""
+def _count(
+    deal: IntArray, at: DayArray, stage: IntArray, since: int, sizes: tuple[int, int]
+) -> IntArray:
+    """(r,), (r,), (r,) -> (c,): the number of stays by cell, late ones as if they were fresh."""
+    cells = np.zeros(number_of_cells(*sizes), dtype=np.int64)
+    blocks = list(whole_deals(deal, BLOCK))
+    room = np.empty(max((rows.stop - rows.start for rows in blocks), default=0), dtype=np.intp)
+    for block in blocks:
+        log = deal[block], at[block], stage[block]
+        found = 0
+        for rows in whole_deals(log[0], CHUNK):
+            key = _keys(*_moves(*log, rows), since, sizes)
+            room[found : found + len(key)] = key
+            found += len(key)
+        counted = np.bincount(room[:found])
+        cells[: len(counted)] += counted
+    return cells
+
+
+def _moves(
+    deal: IntArray, at: DayArray, stage: IntArray, rows: slice
+) -> tuple[IntArray, DayArray, IntArray]:
+    """Return the rows of some deals that begin a stay: (r,), (r,), (r,) -> (p,), (p,), (p,)."""
+    deal, at, stage = deal[rows], at[rows], stage[rows]
+    moves = deal[1:] != deal[:-1]
+    moves |= stage[1:] != stage[:-1]
+    if moves.all():
+        return deal, at, stage
+    kept = np.flatnonzero(np.append(True, moves))
+    return deal[kept], at[kept], stage[kept]
+
+
+def _keys(
+    deal: IntArray, at: DayArray, stage: IntArray, since: int, sizes: tuple[int, int]
+) -> IntArray:
+    """(p,), (p,), (p,) -> (p,): the cell of each stay, if it is fresh."""
     states, days = sizes
-    first = first_rows(deal)
-    moves = first[1:] | (stage[1:] != stage[:-1])
-    if not moves.all():  # rows on which other things changed than the state
-        kept = np.flatnonzero(np.append(True, moves))
-        at, stage, first = at[kept], stage[kept], first[kept]
-    # Arithmetic instead of masks. State and day of the next row are one number; those after the
-    # last row of a deal, which stand for being there on the last day of all, are the highest.
-    day, highest = at - np.int32(begin), np.int32((states + 1) * days - 1)
-    key = stage * np.int32(days)
-    follows = np.append(first[1:], True) * highest
+    day = np.subtract(at, since, dtype=np.int32)
+    key = stage.astype(np.int32)
+    key *= np.int32(days)
+    # Arithmetic instead of masks: state and day of the next row are one number. After the last row
+    # of a deal, they stand for being there on the last day of all, and are the highest.
+    follows = np.empty_like(key)
+    np.subtract(deal[1:], deal[:-1], out=follows[:-1], dtype=np.int32)
+    follows[-1:] = 1
+    follows *= np.int32((states + 1) * days - 1)
     np.maximum(follows[:-1], key[1:] + day[1:], out=follows[:-1])
     key *= np.int32(states + 1)
     key -= day
     key += follows
-    opens = np.flatnonzero(first)
-    late = np.flatnonzero(at[opens] != entered)
-    if not len(late):
-        return key, np.empty((5, 0), dtype=np.int64)
-    place = opens[late]
-    goal, stop = np.divmod(follows[place], days)
-    alone = np.stack((stage[place], goal, at[place], entered[late], stop + begin))
-    return np.delete(key, place), alone.astype(np.int64)
+    return key
+
+
+def _late(  # noqa: PLR0917 - as `count_stays`
+    deal: IntArray,
+    at: DayArray,
+    stage: IntArray,
+    first_entered: DayArray,
+    since: int,
+    sizes: tuple[int, int],
+) -> IntArray:
+    """Return stage, target, start, entry and end of each stay that was first seen later: (5, q)."""
+    states, days = sizes
+    late: list[IntArray] = []
+    for rows in whole_deals(deal, CHUNK):
+        of, day, state = _moves(deal, at, stage, rows)
+        opens = np.flatnonzero(first_rows(of))
+        entered = first_entered[of[0] : of[-1] + 1]
+        odd = np.flatnonzero(day[opens] != entered)
+        place = opens[odd]
+        move, length = np.divmod(_keys(of, day, state, since, sizes)[place], days)
+        start, goal = day[place], move % (states + 1)
+        late.append(np.stack((state[place], goal, start, entered[odd], start + length)))
+    return np.concatenate(late, axis=1, dtype=np.int64)

@@ -247,6 +247,7 @@ class History(Table):
             self.stage,
             first_entered=self.first_entered,
             states=len(self.funnel.ids),
+            since=self.observed_from,
             until=self.observed_until,
         )
         return Stays(*(frozen(column) for column in found))

@@ -44,6 +44,7 @@ def _history(deals, *, on_hold=False):
 def test_kinds_are_the_stays_of_spells(deals, chunk, monkeypatch):
     """`fn.spells` cuts the same log by other code, stay by stay."""
     monkeypatch.setattr(stays, "CHUNK", chunk)
+    monkeypatch.setattr(stays, "BLOCK", 100 * chunk)
     history = _history(deals)
     one_by_one = fn.spells(history)
     end = np.where(one_by_one.target < 0, history.observed_until, one_by_one.stop)
@@ -116,6 +117,7 @@ def test_an_empty_log_has_no_stays():
         nothing.astype(np.int16),
         first_entered=nothing,
         states=3,
+        since=0,
         until=10,
     )
     assert [len(column) for column in found] == [0] * 6
