@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from funnel.kernels.trace import first_rows, whole_deals
+from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
     from funnel.typing import DayArray, IntArray
@@ -26,9 +27,11 @@ MOST_CELLS = 1 << 22
 class Stays(NamedTuple):
     """Kinds of stays, (m,) each: `number` of them are alike.
 
-    ``target`` is -1 where the deal is still there, ``start`` the day of the first row, and
-    ``entered`` that of the entry, which is another one only where the deal was first seen later.
-    Fresh stays of one kind are shown as if the last of their days had been the last day of all.
+    ``start`` is the day of the first row, and ``entered`` that of the entry, which is another one
+    only where the deal was first seen later, `NO_DAY` where it is unknown. ``before`` and
+    ``length`` are the days of the stay before its first row and in all, -1 where they are unknown.
+    While the deal is still there, ``target`` is -1 and ``stop`` is `NO_DAY`. Fresh stays of one
+    kind are shown as if the last of their days had been the last day of all.
     """
 
     stage: IntArray
@@ -36,6 +39,8 @@ class Stays(NamedTuple):
     start: DayArray
     entered: DayArray
     stop: DayArray
+    before: IntArray
+    length: IntArray
     number: IntArray
 
 
@@ -80,7 +85,7 @@ def count_stays(
     ...     np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2]), np.array([0, 1, 0, 1]),
     ...     first_entered=np.array([0, 1]), states=2, since=0, until=3,
     ... )
-    >>> found.stage.tolist(), (found.stop - found.start).tolist(), found.number.tolist()
+    >>> found.stage.tolist(), found.length.tolist(), found.number.tolist()
     ([0, 1, 1], [1, 1, 2], [2, 1, 1])
     """
     days = until - since + 1
@@ -88,19 +93,22 @@ def count_stays(
     cells = _count(*log, since, (states, days))
     # A deal is seen from its first row to the last day of all, whatever it does meanwhile.
     seen = int(cells.reshape(-1, days).sum(axis=0) @ np.arange(days))
-    late = np.empty((5, 0), dtype=np.int64)
+    late: IntArray = np.empty((5, 0), dtype=np.int64)
     if len(first_entered) * until - seen != int(first_entered.sum(dtype=np.int64)):
         late = _late(*log, first_entered, since, (states, days))
-        origin, goal, start, _, stop = late
-        np.subtract.at(cells, (origin * (states + 1) + goal) * days + stop - start, 1)
+        np.subtract.at(cells, (late[0] * (states + 1) + late[1]) * days + late[4] - late[2], 1)
     kinds = np.flatnonzero(cells)
     move, length = np.divmod(kinds, days)
     origin, goal = np.divmod(move, states + 1)
-    fresh = np.stack((origin, goal, until - length, until - length, np.full(len(kinds), until)))
+    last = np.full(len(kinds), until)
+    fresh = np.stack((origin, goal, last - length, last - length, last))
     stage, target, start, entered, stop = np.concatenate((fresh, late), axis=1)
-    number = np.ones(len(stage), dtype=np.int64)
-    number[: len(kinds)] = cells[kinds]
-    return Stays(stage, np.where(target == states, -1, target), start, entered, stop, number)
+    before, length = start - entered, stop - entered
+    before[entered == NO_DAY] = length[entered == NO_DAY] = -1
+    stays = target == states
+    target[stays], stop[stays] = -1, NO_DAY
+    number = np.concatenate((cells[kinds], np.ones(late.shape[1], dtype=np.int64)))
+    return Stays(stage, target, start, entered, stop, before, length, number)
 
 
 def _count(

@@ -108,7 +108,7 @@ def nelson_aalen(
     """
     events, risk = _floats(events, risk)
     left = risk - events if increments == "greenwood" else risk
-    return _sums(_ratio(events, risk)), _sums(_ratio(events * left, risk**3))
+    return _sums(_ratio(events, risk)), _sums(_ratio(events * left, risk * risk * risk))
 
 
 def aalen_johansen(
@@ -161,7 +161,7 @@ def aalen_johansen(
     # Var S = S^2 spread, and Cov(F_c, S) = S joint: both before day u, and both plain sums.
     spread = _sums(_ratio(total, staying * weight))[..., :-1]
     joint = _sums(survival * (hazards * spread - _ratio(events, risk * weight)))[..., :-1]
-    own = _ratio(events * (risk - events if exact else risk), risk**3)
+    own = _ratio(events * (risk - events if exact else risk), risk * risk * risk)
     steps = survival * (2.0 * hazards * joint + survival * (hazards**2 * spread + own))
     # A variance that is 0 when all have left may come out as minus the last digit.
     return _sums(survival * hazards), np.maximum(_sums(steps), 0.0)
@@ -180,8 +180,9 @@ def _log(p: FloatArray, reach: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _log_log(p: FloatArray, reach: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return p to the power of exp(+- z se / (p |log p|))."""
-    power = np.exp(reach / (-p * np.log(p)))
-    return p**power, p ** (1.0 / power)
+    log = np.log(p)
+    power = np.exp(reach / (-p * log))
+    return np.exp(log * power), np.exp(log / power)
 
 
 def _complementary(p: FloatArray, reach: FloatArray) -> tuple[FloatArray, FloatArray]:

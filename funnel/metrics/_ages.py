@@ -44,11 +44,6 @@ class Counts:
         key = np.concatenate((self.key, other.key))
         return Counts.of(key, np.concatenate((self.count, other.count)))
 
-    def within(self, low: int, high: int) -> tuple[IntArray, IntArray]:
-        """Return keys from `low` to `high` - 1, and their counts."""
-        begin, end = np.searchsorted(self.key, (low, high))
-        return self.key[begin:end], self.count[begin:end]
-
 
 @attrs.frozen(eq=False)
 class AgeCounts:
@@ -116,12 +111,13 @@ class AgeCounts:
 
 def _dense(counts: Counts, part: IntArray, causes: int, days: int) -> IntArray:
     """Unpack the counts of neighbouring cells: (b,) -> (b, causes, d)."""
-    low, high = int(part[0]) * causes, (int(part[-1]) + 1) * causes
-    key, count = counts.within(low << AGE_BITS, high << AGE_BITS)
-    cell, cause = np.divmod(key >> AGE_BITS, causes)
-    found = np.zeros((len(part), causes, days), dtype=np.int64)
-    found[np.searchsorted(part, cell), cause, key & ((1 << AGE_BITS) - 1)] = count
-    return found
+    slots = part[:, None] * causes + np.arange(causes)
+    edges = np.searchsorted(counts.key, np.append(slots, slots[-1, -1] + 1) << AGE_BITS)
+    some = slice(edges[0], edges[-1])
+    age = counts.key[some] & ((1 << AGE_BITS) - 1)
+    found = np.zeros(slots.size * days, dtype=np.int64)
+    found[np.repeat(np.arange(slots.size) * days, np.diff(edges)) + age] = counts.count[some]
+    return found.reshape(*slots.shape, days)
 
 
 class Incidence(NamedTuple):

@@ -83,11 +83,12 @@ def summarize_conversion(
         beyond = age_out > within
         cause, age_out = np.where(beyond, CENSORED, cause), np.where(beyond, within, age_out)
     first = _journeys.first_age(found.start - entered, age_out, leaves=cause != CENSORED)
-    where = np.where(dated & (cell >= 0), cell * states + found.stage, -1)
+    aged = dated & (cell >= 0) & (found.stage < history.funnel.n_stages)
+    where = np.where(aged, cell * states + found.stage, -1)
     return ConversionSummary(
         scope=scope,
         within=within,
-        groups=np.unique(scope.groups(history, found.row)),
+        groups=scope.seen(history, found.row),
         flows=Counts.of(code[counted], None if found.number is None else found.number[counted]),
         ages=AgeCounts.of(where, first, age_out, cause, CENSORED + 1, count=found.number),
         outside=_journeys.how_many(cell < 0, found.number),
@@ -183,21 +184,21 @@ class ConversionSummary:
         np.add.at(parts, (row, stage, fate), count)
         np.add.at(late, (row, stage), count * (mark & LATE > 0))
         np.add.at(young, (row, stage), count * (mark & YOUNG > 0))
-        where = (cells[:, None] * states + np.arange(states)).ravel()
+        parts, late, young = parts[:, :n], late[:, :n], young[:, :n]
+        where = (cells[:, None] * states + np.arange(n)).ravel()
         rate, variance = _rates(self.ages, where, self.within)
-        entries = parts.sum(axis=-1)
-        low, high = certain(rate, variance, entries.ravel(), level)
-        shape = (len(cells), states)
+        low, high = certain(rate, variance, parts.sum(axis=-1).ravel(), level)
+        shape = len(cells), n
         return ConversionTable(
             scope=self.scope,
             within=self.within,
             cells=cells,
-            parts=parts[:, :n],
-            late=late[:, :n],
-            young=young[:, :n],
-            rate=rate.reshape(shape)[:, :n],
-            low=low.reshape(shape)[:, :n],
-            high=high.reshape(shape)[:, :n],
+            parts=parts,
+            late=late,
+            young=young,
+            rate=rate.reshape(shape),
+            low=low.reshape(shape),
+            high=high.reshape(shape),
             notes=self._notes(),
         )
 

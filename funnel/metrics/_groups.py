@@ -90,6 +90,11 @@ class Scope:
             code = code * len(sorted_names) + rank[table.columns[name][rows]]
         return code
 
+    def seen(self, table: History | Pipeline, rows: IntArray) -> IntArray:
+        """(m,) -> (g,): the groups of some rows of the table, ascending."""
+        # Where nothing groups them, one row stands for all.
+        return np.unique(self.groups(table, rows if self.by else rows[:1]))
+
     def cells(self, table: History | Pipeline, rows: IntArray, days: DayArray) -> IntArray:
         """(m,), (m,) -> (m,): the cell of each row of the table and day, -1 outside of all."""
         group = self.groups(table, rows)

@@ -34,6 +34,8 @@ FATES = ("advanced", "won", "lost", "moved back", "on hold", "removed", "still t
 
 ADVANCED, WON, LOST, BACK, HELD, REMOVED, THERE = range(7)
 
+CLOSED = np.array([THERE, WON, LOST, REMOVED])  # by outcome, the first of which is open
+
 
 class Visits(NamedTuple):
     """Visits to states, (v,) each.
@@ -112,21 +114,20 @@ def counted_visits(history: History, scope: Scope) -> Visits:
     alike = not scope.by and scope.periods is None and not funnel.on_hold.any()
     if not alike or stays.number_of_cells(len(funnel.ids), days) > stays.MOST_CELLS:
         return visits(history)
-    stage, target, start, entered, stop, number = history.stays
-    nowhere = np.zeros(len(stage), dtype=np.int64)  # no column and no day is asked for
-    dated = entered != NO_DAY
+    found = history.stays
+    nowhere = np.zeros(len(found.stage), dtype=np.int64)  # no column and no day is asked for
     return Visits(
         deal=nowhere,
-        stage=stage,
+        stage=found.stage,
         row=nowhere,
-        start=start,
-        entered=entered,
-        stop=np.where(target < 0, NO_DAY, stop),
-        target=target,
-        place=funnel.ladder[stage],
-        clock_in=np.where(dated, start - entered, -1),
-        clock_out=np.where(dated, stop - entered, -1),
-        number=number,
+        start=found.start,
+        entered=found.entered,
+        stop=found.stop,
+        target=found.target,
+        place=funnel.ladder[found.stage],
+        clock_in=found.before,
+        clock_out=found.length,
+        number=found.number,
     )
 
 
@@ -147,10 +148,9 @@ def state_on(history: History, deal: IntArray, days: IntArray) -> IntArray:
 
 def fates(funnel: Funnel, found: Visits, goal: IntArray, gone: BoolArray) -> IntArray:
     """(v,), (v,) -> (v,): positions in `FATES`, given where the deals of visits are now."""
-    fate = np.where(funnel.ladder[goal] >= found.place, ADVANCED, BACK)
+    onward = np.where(funnel.ladder[goal] >= found.place, ADVANCED, BACK)
     outcome = funnel.outcomes[goal]
-    for code, position in ((Outcome.WON, WON), (Outcome.LOST, LOST), (Outcome.REMOVED, REMOVED)):
-        fate = np.where(outcome == code, position, fate)
+    fate = np.where(outcome == Outcome.OPEN, onward, CLOSED[outcome])
     fate = np.where(gone, fate, THERE)
     paused = funnel.on_hold[goal] & (gone | ~funnel.on_hold[found.stage])
     return np.where(paused, HELD, fate)

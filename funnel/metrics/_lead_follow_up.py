@@ -202,7 +202,7 @@ def summarize_follow_up(
     used = np.flatnonzero((cell >= 0) & seen)
     return FollowUpSummary(
         scope=scope,
-        groups=np.unique(scope.groups(history, rows)),
+        groups=scope.seen(history, rows),
         leads=Counts.of(cell[used] * len(KINDS) + kind[used]),
         outside=int(np.count_nonzero((cell < 0) & seen)),
         unseen=int(np.count_nonzero(~seen)),

@@ -120,7 +120,7 @@ def _summarize(
     return _Losses(
         scope=scope,
         names=names,
-        groups=np.unique(scope.groups(history, found.first_row)),
+        groups=scope.seen(history, found.first_row),
         deals=Counts.of(cell[here] * (n + 2) + cause[here]),
         ages=AgeCounts.of(cell, found.first, found.last, cause, n + 2),
         outside=int(np.count_nonzero(cell < 0)),

@@ -92,7 +92,7 @@ def _summarize(
     entered = summarize_conversion(history, by=by, period=period, calendar=calendar)
     scope = entered.scope
     rows = np.flatnonzero(history.stage < history.funnel.n_stages)
-    return _Sheet(entered, np.unique(scope.groups(history, rows)), _stock(history, scope))
+    return _Sheet(entered, scope.seen(history, rows), _stock(history, scope))
 
 
 @attrs.frozen(eq=False)

@@ -253,7 +253,7 @@ class TimeSummary:
         return cls(
             scope=scope,
             targets=targets,
-            groups=np.unique(scope.groups(history, rows)),
+            groups=scope.seen(history, rows),
             deals=Counts.of(cell[inside] * causes + cause[inside]),
             ages=AgeCounts.of(where, first, last, cause, causes),
             outside=int(np.count_nonzero(cell < 0)),

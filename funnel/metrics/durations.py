@@ -85,7 +85,7 @@ def summarize_durations(
     return DurationSummary(
         scope=scope,
         per=per,
-        groups=np.unique(scope.groups(history, rows)),
+        groups=scope.seen(history, rows),
         stays=Counts.of(
             where[inside] * 2 + left[inside], None if number is None else number[inside]
         ),

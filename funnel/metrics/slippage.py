@@ -173,7 +173,7 @@ def _slipped(
     return Tally(
         scope=scope,
         factors=factors,
-        groups=np.unique(scope.groups(history, found.row)),
+        groups=scope.seen(history, found.row),
         counts=Counts.of(key[inside] * len(ENDS) + found.end[inside]),
         late=Counts.of(key[late] * 2 + standing[late]),
         days=Counts(sums, days),
@@ -295,7 +295,7 @@ def _kept(
     return Tally(
         scope=scope,
         factors=factors,
-        groups=np.unique(scope.groups(history, found.row)),
+        groups=scope.seen(history, found.row),
         counts=Counts.of((key * len(KEPT) + found.kept)[found.decided & inside]),
         late=nothing,
         days=nothing,

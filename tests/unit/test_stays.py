@@ -59,12 +59,17 @@ def test_kinds_are_the_stays_of_spells(deals, chunk, monkeypatch):
         )
     )
     found = history.stays
-    seen = np.where(found.entered == NO_DAY, -1, found.start - found.entered)
+    assert ((found.stop == NO_DAY) == (found.target < 0)).all()
+    last = np.where(found.target < 0, history.observed_until, found.stop)
+    known = found.entered != NO_DAY
+    assert (found.before[known] == (found.start - found.entered)[known]).all()
+    assert (found.length[known] == (last - found.entered)[known]).all()
+    assert (found.length[~known] == -1).all()
     kinds = zip(
         found.stage.tolist(),
         found.target.tolist(),
-        (found.stop - found.start).tolist(),
-        seen.tolist(),
+        (last - found.start).tolist(),
+        found.before.tolist(),
         strict=True,
     )
     counted = collections.Counter()
@@ -120,4 +125,4 @@ def test_an_empty_log_has_no_stays():
         since=0,
         until=10,
     )
-    assert [len(column) for column in found] == [0] * 6
+    assert [len(column) for column in found] == [0] * 8
