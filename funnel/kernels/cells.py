@@ -29,6 +29,9 @@ __all__ = [
 CHUNK = 65_536
 """Rows worked on at once: all temporary arrays of a chunk stay in the cache."""
 
+WIDE = 4 * CHUNK
+"""Rows looked up at once, in few long calls: between calls, two threads wait for each other."""
+
 SPARSE = 4 * CHUNK
 """Cells beyond which the rows of a chunk are not added up among themselves first."""
 
@@ -235,9 +238,9 @@ def gather(table: FloatArray, place: IntArray) -> FloatArray:
     found = np.empty((len(place), table.shape[1]))
 
     def some(begin: int, end: int) -> None:
-        key = np.empty(min(CHUNK, end - begin), dtype=np.intp)
-        for first in range(begin, end, CHUNK):
-            part = slice(first, min(first + CHUNK, end))
+        key = np.empty(min(WIDE, end - begin), dtype=np.intp)
+        for first in range(begin, end, WIDE):
+            part = slice(first, min(first + WIDE, end))
             own = key[: part.stop - first]
             np.copyto(own, place[part])
             np.take(table, own, axis=0, out=found[part], mode="clip")  # unchecked, no copy of `out`
