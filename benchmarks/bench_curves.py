@@ -91,6 +91,12 @@ def tables(quick):
         "Semi-Markov table, 8 stages x 720 ages x 12 dates",
         [
             Contender(TABLE, lambda: model.cell_curves(cells, pipeline, dates), "ours"),
+            Contender(
+                "cell_curves, first call of a model",
+                lambda new: new.cell_curves(cells, pipeline, dates),
+                "ours",
+                fresh=lambda: (attrs.evolve(model),),
+            ),
             Contender("kernel, 8 states", table, "kernel"),
             Contender("sweep backward in age, 8 states", sweep),
         ],

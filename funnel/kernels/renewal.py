@@ -190,14 +190,15 @@ def conditional_wins(
         return found
     states, first = np.unique(cells[0], return_index=True)
     ends = [*first[1:].tolist(), len(found)]
-    moves = np.asarray(hazards.any(axis=2))
-    used, later = _later(moves[states].any(axis=0), won, fresh, days)
+    moves = np.array([hazards[state].any(axis=1) for state in states.tolist()])
+    used, later = _later(np.asarray(moves.any(axis=0)), won, fresh, days)
     lags = days - ahead
-    length = _fast(max(2 * days, SHORT))
+    length = _fast(max(3 * days // 2, SHORT))  # days to come and ages of a block
     spectrum = None
-    for state, begin, end in zip(states.tolist(), first.tolist(), ends, strict=True):
+    for place, state in enumerate(states.tolist()):
+        begin, end = first[place], ends[place]
         ages = np.minimum(cells[1, begin:end], hazards.shape[2] - 1)
-        own = np.flatnonzero(moves[state, used])
+        own = np.flatnonzero(moves[place, used])
         paths = _paths(hazards[state], used[own], length)
         starts = _starts(paths[0], ages, length - days + 1)
         if _are_few((len(ages), days), (len(starts), length), len(own), k):

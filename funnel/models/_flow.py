@@ -9,15 +9,18 @@ import numpy as np
 
 from funnel.calendars import to_dates
 from funnel.kernels.arrays import frozen
+from funnel.models._sojourns import CLASSES
 from funnel.results import ResultTable
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from funnel.kernels.flow import Flow
+    from funnel.models._sojourns import Layout
     from funnel.typing import FloatArray
 
-__all__ = ["StageFlow"]
+__all__ = ["StageFlow", "staged"]
 
 
 @attrs.frozen(eq=False)
@@ -88,3 +91,19 @@ class StageFlow(ResultTable):
         ends = {"won": self.won, "lost": self.lost, "removed": self.removed}
         shown = ", ".join(f"{float(values.sum()):,.1f} {name}" for name, values in ends.items())
         return (f"expected in all days: {shown}",)
+
+
+def staged(layout: Layout, found: Flow, first: int) -> StageFlow:
+    """Add up the visits to each stage."""
+    own = layout.stages * CLASSES
+    shape = (len(found.ends), layout.stages, CLASSES)
+    return StageFlow(
+        stages=tuple(layout.funnel.ids[: layout.stages]),
+        first=first,
+        entries=found.entries[:, :own].reshape(shape).sum(axis=2),
+        occupancy=found.occupancy[:, :own].reshape(shape).sum(axis=2),
+        advanced=found.counted[:, :own].reshape(shape).sum(axis=2),
+        won=found.ends[:, 0],
+        lost=found.entries[:, own:].sum(axis=1),
+        removed=found.ends[:, 1],
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
@@ -11,8 +12,8 @@ from funnel.errors import InsufficientDataError, ValidationError
 from funnel.kernels import flow
 from funnel.kernels.arrays import frozen
 from funnel.models._cells import gathered
-from funnel.models._curves import ages_in_state, cell_wins, stages_of, warn_of_older
-from funnel.models._flow import StageFlow
+from funnel.models._curves import ages_in_state, cell_wins, fresh_wins, stages_of, warn_of_older
+from funnel.models._flow import StageFlow, staged
 from funnel.models._half_life import AUTO, best_half_life, half_life_or_auto
 from funnel.models._hazards import THIN, draw_states, hazards_of, scaled
 from funnel.models._levers import changed, movable
@@ -30,6 +31,7 @@ from funnel.models._sojourns import CLASSES, Layout, Sojourns
 from funnel.models._validators import positive, require_whole
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Funnel  # noqa: TC001 - what a stored model is made of
+from funnel.tables.sums import kept
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -113,23 +115,32 @@ class FittedSemiMarkov:
         layout = Layout(self.funnel)
         ahead = dates.astype("datetime64[D]").astype(np.int64) - pipeline.as_of
         chances = np.zeros((len(cells), len(ahead)))
-        for rows, inside, hazards in self._by_segment(cells):
+        horizon = int(ahead.max())
+        for number, rows, inside, hazards in self._by_segment(cells):
+            # What follows from an entry on depends on no deal, and of the dates on the last one.
+            entry = functools.partial(fresh_wins, layout, hazards, self.resumed, horizon)
+            fresh = kept(self, (number, horizon), entry)
             chances[rows] = cell_wins(
-                layout, hazards, self.occupied, self.resumed, cells=inside, ahead=ahead
+                layout, hazards, self.occupied, fresh, cells=inside, ahead=ahead
             )
         return chances
 
-    def _by_segment(self, cells: IntArray) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
-        """Yield rows, cells within the segment, and the segment's hazards."""
+    @functools.cached_property
+    def statistics(self) -> dict[Hashable, FloatArray]:
+        """Chances from the entry on, by segment and horizon: no part of what a stored model is."""
+        return {}
+
+    def _by_segment(self, cells: IntArray) -> Iterator[tuple[int, IntArray, IntArray, FloatArray]]:
+        """Yield segments: number, rows, cells within it, and its hazards."""
         layout = Layout(self.funnel)
         segment, inside = np.divmod(cells, layout.states * (self.hazards.shape[2] + 1))
         if not self.effects:
-            yield np.arange(len(cells)), inside, self.hazards
+            yield 0, np.arange(len(cells)), inside, self.hazards
             return
         table = Segments.of(layout, self.effects)
         for number in np.unique(segment).tolist():
             rows = np.flatnonzero(segment == number)
-            yield rows, inside[rows], scaled(self.hazards, table.factor(number))
+            yield number, rows, inside[rows], scaled(self.hazards, table.factor(number))
 
     def draw(self, rng: np.random.Generator, /) -> Self:
         """Return the model with one draw of its hazards and multipliers, given the history.
@@ -166,7 +177,7 @@ class FittedSemiMarkov:
         layout = Layout(self.funnel)
         cells, ages = self.cells(pipeline), self.hazards.shape[2]
         total = _no_flow(layout, days)
-        for _, inside, hazards in self._by_segment(cells[cells >= 0]):
+        for *_, inside, hazards in self._by_segment(cells[cells >= 0]):
             counts = np.bincount(inside, minlength=layout.states * (ages + 1))
             by_age = counts.reshape(layout.states, ages + 1)
             share = self.occupied / np.maximum(self.occupied.sum(axis=1, keepdims=True), 1e-300)
@@ -174,7 +185,7 @@ class FittedSemiMarkov:
             found = self._forward(hazards, present, np.zeros(layout.states), days)
             total = flow.Flow(*(a + b for a, b in zip(total, found, strict=True)))
         self.check(pipeline)
-        return self._staged(total, pipeline.as_of + 1)
+        return staged(layout, total, pipeline.as_of + 1)
 
     def fresh_flow(self, stage: str, days: int, /) -> StageFlow:
         """Return what is expected of one deal that enters a stage for the first time.
@@ -198,7 +209,8 @@ class FittedSemiMarkov:
         arriving = np.zeros(layout.states)
         arriving[code * CLASSES] = 1.0
         present = np.zeros(self.occupied.shape)
-        return self._staged(self._forward(self.hazards, present, arriving, days), NO_DAY)
+        found = self._forward(self.hazards, present, arriving, days)
+        return staged(layout, found, NO_DAY)
 
     def _forward(
         self, hazards: FloatArray, present: FloatArray, arriving: FloatArray, days: int
@@ -213,22 +225,6 @@ class FittedSemiMarkov:
             home=home,
             counted=kinds(Layout(self.funnel)) == WIN,
             days=days,
-        )
-
-    def _staged(self, found: flow.Flow, first: int) -> StageFlow:
-        """Add up the visits to each stage."""
-        layout = Layout(self.funnel)
-        own = layout.stages * CLASSES
-        shape = (len(found.ends), layout.stages, CLASSES)
-        return StageFlow(
-            stages=tuple(self.funnel.ids[: layout.stages]),
-            first=first,
-            entries=found.entries[:, :own].reshape(shape).sum(axis=2),
-            occupancy=found.occupancy[:, :own].reshape(shape).sum(axis=2),
-            advanced=found.counted[:, :own].reshape(shape).sum(axis=2),
-            won=found.ends[:, 0],
-            lost=found.entries[:, own:].sum(axis=1),
-            removed=found.ends[:, 1],
         )
 
     @property

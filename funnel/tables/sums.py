@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from funnel.typing import BoolArray, FloatArray, IntArray
 
 __all__ = [
+    "Keeping",
     "blocks",
     "cell_sums",
     "common_unit_of",
@@ -40,7 +41,7 @@ FEW = 1_024
 """Deals that mostly suffice to show that amounts have no common unit."""
 
 KEPT = 32
-"""Most statistics that are kept with one table; the oldest go first."""
+"""Most statistics that are kept with one table or model; the oldest go first."""
 
 
 FIELDS = frozenset(attrs.fields_dict(Pipeline))
@@ -101,16 +102,24 @@ def blocks(pipeline: Pipeline) -> Iterator[tuple[int, Pipeline]]:
         yield begin, view(pipeline, slice(begin, begin + CHUNK))
 
 
-def kept(pipeline: Pipeline, key: Hashable, make: Callable[[], Any]) -> Any:  # noqa: ANN401
-    """Return a statistic of the table, made when it is first asked for.
+class Keeping(Protocol):
+    """What never changes and keeps what was made of it."""
+
+    @property
+    def statistics(self) -> dict[Hashable, Any]:
+        """What was made of it, by name."""
+
+
+def kept(owner: Keeping, key: Hashable, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+    """Return a statistic of a table or of a fitted model, made when it is first asked for.
 
     Two threads may both make it; it is the same.
     """
-    found = pipeline.statistics.get(key)
+    found = owner.statistics.get(key)
     if found is None:
-        found = pipeline.statistics[key] = make()
-        for old in list(pipeline.statistics)[:-KEPT]:
-            pipeline.statistics.pop(old, None)
+        found = owner.statistics[key] = make()
+        for old in list(owner.statistics)[:-KEPT]:
+            owner.statistics.pop(old, None)
     return found
 
 

@@ -1,5 +1,8 @@
 """Multipliers by segment against hazards that are known, and the half-life chosen by likelihood."""
 
+import pickle
+
+import attrs
 import numpy as np
 import pytest
 
@@ -169,6 +172,18 @@ def test_multipliers_are_saved_and_drawn(tmp_path):
     shape, rate = row[3] + row[5], row[4] + row[5]
     assert pytest.approx(row[6], abs=4 * np.sqrt(shape / 300) / rate) == np.mean(drawn)
     assert pytest.approx(shape / rate**2, rel=0.3) == np.var(drawn)
+
+
+def test_what_a_model_keeps_changes_no_answer():
+    """A copy keeps nothing yet, and answers alike; a stored model is no larger."""
+    fitted = SemiMarkov(segments="region").fit(regions())
+    for region in ("North", "South", "North"):
+        for days in (30, 60, 30):
+            month = np.array([START + 300 + days])
+            copied = attrs.evolve(fitted).win_curve(deal(region), month)
+            assert np.array_equal(copied, fitted.win_curve(deal(region), month))
+    assert 4 == len(fitted.statistics)  # two segments, two horizons
+    assert not pickle.loads(pickle.dumps(fitted)).statistics
 
 
 def test_strength_and_bounds():
