@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_CELLS", "Stays", "count_stays", "number_of_cells"]
 
-CHUNK = 1 << 16
+CHUNK = 1 << 17
 """Rows worked on at once, so that temporary arrays stay in the cache."""
 
 BLOCK = 1 << 19
@@ -88,17 +88,17 @@ def count_stays(
     >>> found.stage.tolist(), found.length.tolist(), found.number.tolist()
     ([0, 1, 1], [1, 1, 2], [2, 1, 1])
     """
-    days = until - since + 1
     log = deal, at, stage
-    cells = _count(*log, since, (states, days))
+    cells = _count(*log, since, states, until)
     # A deal is seen from its first row to the last day of all, whatever it does meanwhile.
-    seen = int(cells.reshape(-1, days).sum(axis=0) @ np.arange(days))
+    seen = int(cells.sum(axis=1) @ np.arange(len(cells)))
     late: IntArray = np.empty((5, 0), dtype=np.int64)
     if len(first_entered) * until - seen != int(first_entered.sum(dtype=np.int64)):
-        late = _late(*log, first_entered, since, (states, days))
-        np.subtract.at(cells, (late[0] * (states + 1) + late[1]) * days + late[4] - late[2], 1)
-    kinds = np.flatnonzero(cells)
-    move, length = np.divmod(kinds, days)
+        late = _late(*log, first_entered, states, until)
+        np.subtract.at(cells, (late[4] - late[2], late[0] * (states + 1) + late[1]), 1)
+    by_move = np.ascontiguousarray(cells.T).reshape(-1)
+    kinds = np.flatnonzero(by_move)
+    move, length = np.divmod(kinds, len(cells))
     origin, goal = np.divmod(move, states + 1)
     last = np.full(len(kinds), until)
     fresh = np.stack((origin, goal, last - length, last - length, last))
@@ -107,27 +107,30 @@ def count_stays(
     before[entered == NO_DAY] = length[entered == NO_DAY] = -1
     stays = target == states
     target[stays], stop[stays] = -1, NO_DAY
-    number = np.concatenate((cells[kinds], np.ones(late.shape[1], dtype=np.int64)))
+    number = np.concatenate((by_move[kinds], np.ones(late.shape[1], dtype=np.int64)))
     return Stays(stage, target, start, entered, stop, before, length, number)
 
 
-def _count(
-    deal: IntArray, at: DayArray, stage: IntArray, since: int, sizes: tuple[int, int]
+def _count(  # noqa: PLR0917 - as `count_stays`
+    deal: IntArray, at: DayArray, stage: IntArray, since: int, states: int, until: int
 ) -> IntArray:
-    """(r,), (r,), (r,) -> (c,): the number of stays by cell, late ones as if they were fresh."""
-    cells = np.zeros(number_of_cells(*sizes), dtype=np.int64)
+    """(r,), (r,), (r,) -> (l, s * (s + 1)): stays by length and move, late ones as if fresh."""
+    cells = np.zeros(number_of_cells(states, until - since + 1), dtype=np.int64)
     blocks = list(whole_deals(deal, BLOCK))
     room = np.empty(max((rows.stop - rows.start for rows in blocks), default=0), dtype=np.intp)
+    longest = 0
     for block in blocks:
         log = deal[block], at[block], stage[block]
         found = 0
         for rows in whole_deals(log[0], CHUNK):
-            key = _keys(*_moves(*log, rows), since, sizes)
+            key = _keys(*_moves(*log, rows), since, states, until)
             room[found : found + len(key)] = key
             found += len(key)
         counted = np.bincount(room[:found])
         cells[: len(counted)] += counted
-    return cells
+        longest = max(longest, len(counted) - 1)
+    moves = states * (states + 1)
+    return cells.reshape(-1, moves)[: longest // moves + 1]
 
 
 def _moves(
@@ -143,20 +146,20 @@ def _moves(
     return deal[kept], at[kept], stage[kept]
 
 
-def _keys(
-    deal: IntArray, at: DayArray, stage: IntArray, since: int, sizes: tuple[int, int]
+def _keys(  # noqa: PLR0917 - as `count_stays`
+    deal: IntArray, at: DayArray, stage: IntArray, since: int, states: int, until: int
 ) -> IntArray:
     """(p,), (p,), (p,) -> (p,): the cell of each stay, if it is fresh."""
-    states, days = sizes
+    moves = np.int32(states * (states + 1))
     day = np.subtract(at, since, dtype=np.int32)
+    day *= moves
     key = stage.astype(np.int32)
-    key *= np.int32(days)
-    # Arithmetic instead of masks: state and day of the next row are one number. After the last row
+    # Arithmetic instead of masks: day and state of the next row are one number. After the last row
     # of a deal, they stand for being there on the last day of all, and are the highest.
     follows = np.empty_like(key)
     np.subtract(deal[1:], deal[:-1], out=follows[:-1], dtype=np.int32)
     follows[-1:] = 1
-    follows *= np.int32((states + 1) * days - 1)
+    follows *= np.int32(until - since) * moves + np.int32(states)
     np.maximum(follows[:-1], key[1:] + day[1:], out=follows[:-1])
     key *= np.int32(states + 1)
     key -= day
@@ -169,11 +172,10 @@ def _late(  # noqa: PLR0917 - as `count_stays`
     at: DayArray,
     stage: IntArray,
     first_entered: DayArray,
-    since: int,
-    sizes: tuple[int, int],
+    states: int,
+    until: int,
 ) -> IntArray:
     """Return stage, target, start, entry and end of each stay that was first seen later: (5, q)."""
-    states, days = sizes
     late: list[IntArray] = []
     for rows in whole_deals(deal, CHUNK):
         of, day, state = _moves(deal, at, stage, rows)
@@ -181,7 +183,9 @@ def _late(  # noqa: PLR0917 - as `count_stays`
         entered = first_entered[of[0] : of[-1] + 1]
         odd = np.flatnonzero(day[opens] != entered)
         place = opens[odd]
-        move, length = np.divmod(_keys(of, day, state, since, sizes)[place], days)
-        start, goal = day[place], move % (states + 1)
-        late.append(np.stack((state[place], goal, start, entered[odd], start + length)))
+        follows = np.minimum(place + 1, len(of) - 1)
+        leaves = (follows > place) & (of[follows] == of[place])
+        goal = np.where(leaves, state[follows], states)
+        stop = np.where(leaves, day[follows], until)
+        late.append(np.stack((state[place], goal, day[place], entered[odd], stop)))
     return np.concatenate(late, axis=1, dtype=np.int64)
