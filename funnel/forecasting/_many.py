@@ -50,7 +50,7 @@ def many_deals_law(book: CellBook, unknown: Amounts, shared: States) -> Law | No
     each state, which are those of all lots less those of the large ones.
     """
     mine = book.existing.money
-    if mine.power(COUNT) @ (mine.chance[:, 0] > 0.0) <= compound.LARGE_BOOK:
+    if not _many(mine):
         return None
     number = mine.power(UNKNOWN).astype(np.int64)
     if number.sum() * len(shared.shock) > TOGETHER and len(shared.shock) > 1:
@@ -80,6 +80,15 @@ def many_deals_law(book: CellBook, unknown: Amounts, shared: States) -> Law | No
         new=new,
         weights=shared.weights,
     )
+
+
+def _many(lots: Lots) -> bool:
+    """Tell whether many deals may be won: by Cauchy and Schwarz, n sum a^2 >= (sum a)^2."""
+    alive = lots.chance[:, 0] > 0.0
+    whole, square = (float(lots.power(order)[alive].sum()) for order in (1, 2))
+    if whole * whole > compound.LARGE_BOOK * square:
+        return True  # without a count, which would take a pass of its own
+    return bool(lots.power(COUNT)[alive].sum() > compound.LARGE_BOOK)
 
 
 class _Kept(NamedTuple):
@@ -131,7 +140,8 @@ def _parted(
         return None
     own = compound.deal_cumulants(chance[:, exact].T, amount[exact], sd=sd[exact])
     live = (lots.chance[:, 0] > 0.0) & ~certain
-    total = float((lots.power(1) * (1.0 + lots.ratio)) @ live) - float(top[exact].sum())
+    most = lots.power(1) * (1.0 + lots.ratio)
+    total = float(most[live].sum()) - float(top[exact].sum())
     bulk = compound.Bulk(whole - own, limit, max(total, limit), 0.0, 0.0)
     return _Kept(constant, chance[:, exact], amount[exact], sd[exact]), bulk
 

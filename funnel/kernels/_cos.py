@@ -19,7 +19,7 @@ __all__ = ["cos_law"]
 BLOCK = 48
 """Terms of the series that are added at once."""
 
-ROWS = 256
+ROWS = 512
 """Deals whose powers are worked out at once: these stay in the cache, and cost no page faults."""
 
 MAX_TERMS = 2048

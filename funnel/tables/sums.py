@@ -34,8 +34,8 @@ __all__ = [
     "view",
 ]
 
-TOGETHER = ((1, UNKNOWN), (COUNT, 2, 3, 4))
-"""Orders that one pass adds up: the mean of a forecast needs the first ones only."""
+TOGETHER = ((1, UNKNOWN), (2, 3, 4), (COUNT,))
+"""Orders that one pass adds up: of the mean of a forecast, of its distribution, of its wins."""
 
 FEW = 1_024
 """Deals that mostly suffice to show that amounts have no common unit."""
