@@ -345,7 +345,9 @@ class Source:
         def at_closing(order: int) -> FloatArray:
             """Return the sums of powers of the amounts at closing."""
             some = power(order)[there]
-            return some if order in {COUNT, UNKNOWN} else some * mean**order
+            for _ in range(order):  # not at all for numbers of deals
+                some = some * mean
+            return some
 
         response = np.where(booked, 0.0, 1.0 - np.minimum(chance.sum(axis=1), 1.0))
         return Lots(chance, part.astype(np.int8), group[there], response, ratio, at_closing)
