@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from funnel.forecasting._states import States
     from funnel.forecasting.amounts import Amounts
     from funnel.kernels.compound import Law
-    from funnel.typing import BoolArray, FloatArray
+    from funnel.typing import BoolArray, FloatArray, IntArray
 
     Deals = tuple[FloatArray, FloatArray, FloatArray]
 
@@ -69,13 +69,13 @@ def many_deals_law(book: CellBook, unknown: Amounts, shared: States) -> Law | No
         return None
     kept, bulk = parts
     bulk = bulk._replace(unit=book.source.unit(vague=bool(mine.ratio.any())))
-    nameless = mine.select(np.repeat(np.arange(len(number)), number))
+    nameless = np.repeat(np.arange(len(number)), number)
     return compound.law(
         float(mine.power(1) @ certain) + kept.constant,
         kept.p,
         kept.a,
         bulk=bulk._replace(stray=_stray(book, shared, kept, bulk)),
-        unknown=compound.Unknown(_chances(nameless, shared), unknown.atoms, unknown.weights),
+        unknown=compound.Unknown(_chances(mine, shared, nameless), unknown.atoms, unknown.weights),
         sd=kept.sd if kept.sd.any() else None,
         new=new,
         weights=shared.weights,
@@ -100,9 +100,12 @@ class _Kept(NamedTuple):
     sd: FloatArray
 
 
-def _chances(lots: Lots, shared: States) -> FloatArray:
-    """Return the chances of the lots in each state, (m, l)."""
-    return lots.chance[:, 0] * (1.0 + np.multiply.outer(shared.shock, lots.response))
+def _chances(lots: Lots, shared: States, some: IntArray | None = None) -> FloatArray:
+    """Return the chances of the lots, or of some, in each state, (m, l)."""
+    chance, response = lots.chance[:, 0], lots.response
+    if some is not None:
+        chance, response = chance[some], response[some]
+    return chance * (1.0 + np.multiply.outer(shared.shock, response))
 
 
 def _parted(
@@ -183,6 +186,6 @@ def _undecided(deals: Lots, shared: States) -> Deals:
     Those of unknown amount are left out.
     """
     chance = deals.chance[:, 0]
-    some = deals.select((chance > 0.0) & (chance < 1.0) & (deals.power(UNKNOWN) == 0.0))
-    amount = some.power(1)
-    return _chances(some, shared), amount, amount * some.ratio
+    some = np.flatnonzero((chance > 0.0) & (chance < 1.0) & (deals.power(UNKNOWN) == 0.0))
+    amount = deals.power(1)[some]
+    return _chances(deals, shared, some), amount, amount * deals.ratio[some]

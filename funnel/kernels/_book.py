@@ -337,10 +337,9 @@ def powers(a: FloatArray, step: float, start: int, count: int) -> ComplexArray:
     """Return exp(i k step a) for k = start .. start + count - 1, one row an amount."""
     block = np.empty((len(a), count), dtype=np.complex128)
     block[:, 0] = np.exp(1j * start * step * a)
-    done = 1
+    done, factor = 1, np.exp(1j * step * a)
     while done < count:
         more = min(done, count - done)
-        factor = np.exp(1j * done * step * a)
         np.multiply(block[:, :more], factor[:, np.newaxis], out=block[:, done : done + more])
-        done += more
+        done, factor = done + more, factor * factor
     return block
