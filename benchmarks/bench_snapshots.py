@@ -1,4 +1,4 @@
-"""Fifty past snapshots of a change log."""
+"""Fifty past snapshots of a change log, and the open deals and money by stage on these days."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import numpy as np
 import rounds
 from rounds import Contender, Goal
 
+import funnel as fn
+
 DATES = 50
 SOME = 2  # dates that the ASOF join is timed on
 LIMIT, OURS = f"copying {DATES} snapshots", f"{DATES} snapshots: stage, days in it, amount"
+TOTALS, JOIN = f"open deals and money by stage, {DATES} days", "duckdb, 2 threads, interval join"
 WHOLE, SMALL = f"{DATES} snapshots: all columns", "copying stage, days and amounts of them"
 
 
@@ -89,8 +92,64 @@ def by_duckdb(history, days):
     return lambda: sum(len(one(day)["deal"]) for day in days)
 
 
+INTERVALS = """SELECT stage, amount, "at" AS since,
+    coalesce(lead("at") OVER (PARTITION BY deal ORDER BY number), 2147483647) AS gone FROM log"""
+TOTAL = """SELECT day, stage, count(*) AS deals, sum(amount) AS money FROM days
+    JOIN {intervals} ON since <= day AND gone > day WHERE stage < {stages} GROUP BY ALL"""
+
+
+def totals_by_duckdb(history, days):
+    """Return deals and money by day and stage, from the log and from a table of intervals."""
+    import duckdb
+    import polars as pl
+
+    base = duckdb.connect()
+    base.execute("SET threads = 2")
+    base.register("log_frame", frame_of(history).with_row_index("number"))
+    base.register("day_frame", pl.DataFrame({"day": days}))
+    base.execute("CREATE TABLE log AS SELECT * FROM log_frame")
+    base.execute("CREATE TABLE days AS SELECT * FROM day_frame")
+    base.execute(f"CREATE TABLE kept AS {INTERVALS}")
+
+    def one(intervals):
+        query = TOTAL.format(intervals=intervals, stages=data.STAGES)
+        return int(base.execute(query).fetchnumpy()["deals"].sum())
+
+    return lambda: one(f"({INTERVALS})"), lambda: one("kept")
+
+
+def totals_by_polars(history, days):
+    """Return the number of open deals on all days; each day sums its rows by stage."""
+    import polars as pl
+
+    frame = frame_of(history)
+
+    def one(day):
+        known = frame.lazy().filter(pl.col("at") <= day)
+        last = (pl.col("deal").shift(-1) != pl.col("deal")).fill_null(value=True)
+        held = known.filter(last).filter(pl.col("stage") < data.STAGES)
+        return held.group_by("stage").agg(pl.len(), pl.col("amount").sum()).collect()
+
+    return lambda: sum(int(one(day)["len"].sum()) for day in days)
+
+
+def counted(history, dates):
+    """Return the number of open deals on all days."""
+    return int(fn.metrics.pipeline_trend(history, dates).count.sum())
+
+
+def swept(history, dates):
+    """Return the same, snapshot by snapshot."""
+    total = 0
+    for pipeline in history.snapshots(dates, outcome=fn.Outcome.OPEN):
+        deals = np.bincount(pipeline.stage, minlength=data.STAGES)
+        np.bincount(pipeline.stage, pipeline.amount, minlength=data.STAGES)
+        total += int(deals.sum())
+    return total
+
+
 def tables(quick):
-    """Yield the table of fifty snapshots."""
+    """Yield the table of fifty snapshots, and that of their totals."""
     history = data.history(50_000 if quick else 1_000_000)
     days = np.linspace(data.LAST - data.WINDOW, data.LAST, DATES + 1).astype(int).tolist()[1:]
     dates = np.array(days, dtype="datetime64[D]")
@@ -129,6 +188,26 @@ def tables(quick):
             Goal(WHOLE, LIMIT, at_most=1.4),
             Goal(OURS, "polars, 2 threads, filter and last", at_least=10.0),
             Goal(OURS, "duckdb, 2 threads, ASOF join", at_least=80.0),
+        ],
+        rounds=rounds.FEWEST,
+    )
+    joined, prepared = totals_by_duckdb(history, days)
+    shifted = totals_by_polars(history, days)
+    assert counted(history, dates) == swept(history, dates) == joined() == prepared() == shifted()
+    yield rounds.measure(
+        f"Open deals and money by stage at {DATES} dates, {len(history):,} rows",
+        [
+            Contender(
+                "the same from snapshots of open deals", lambda: swept(history, dates), "ours"
+            ),
+            Contender(TOTALS, lambda new: counted(new, dates), "ours", fresh=fresh),
+            Contender("polars, 2 threads, filter, last and group by", shifted),
+            Contender(JOIN, joined),
+            Contender("duckdb, 2 threads, on its own table of intervals", prepared),
+        ],
+        [
+            Goal(TOTALS, "the same from snapshots of open deals", at_most=1.0),
+            Goal(TOTALS, JOIN, at_least=15.0),
         ],
         rounds=rounds.FEWEST,
     )

@@ -76,6 +76,16 @@ def metrics(options: _questions.MetricsOptions) -> None:
 @app.command()
 @takes_options
 @guarded()
+def trend(options: _questions.TrendOptions) -> None:
+    """Count the open pipeline by stage on days of the past."""
+    from funnel.cli import _trend
+
+    _trend.run(options)
+
+
+@app.command()
+@takes_options
+@guarded()
 def waterfall(options: _questions.WaterfallOptions) -> None:
     """Say why the open pipeline changed between two days."""
     from funnel.cli import _changes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +12,7 @@ import funnel as fn
 from funnel._display import percent
 from funnel.calendars import to_date, to_day
 from funnel.cli import _output, _screen
+from funnel.cli._numbers import length
 from funnel.cli._options import listed
 from funnel.cli._questions import BacktestOptions, Score
 from funnel.cli._reading import check_days, check_models, read_known
@@ -81,23 +81,15 @@ def _question(options: BacktestOptions) -> Question:
     models = listed(options.models) or (DEFAULT,)
     check_models("--models", models)
     check_days({"--first": options.first})
-    days = _days("--every", options.every, "must be days or weeks, such as 7d or 2w")
+    days = length(options.every, "--every")
     if options.horizon not in UNITS:
         rule = "must be days or weeks, such as 30d, or week, month, quarter or year"
-        return Question(models, days, _days("--horizon", options.horizon, rule))
+        return Question(models, days, length(options.horizon, "--horizon", rule))
     if days % 7:
         rule = f"must be whole weeks with --horizon {options.horizon}"
         raise typer.BadParameter(rule, param_hint="--every")
     span: Any = options.horizon
     return Question(models, days, span)
-
-
-def _days(option: str, text: str, rule: str) -> int:
-    """Read a length in days or weeks, at least a day."""
-    found = re.fullmatch(r"\s*0*([1-9][0-9]{0,3})\s*([dwDW])\s*", text)
-    if found is None:
-        raise typer.BadParameter(f"{rule}, got {text!r}", param_hint=option)
-    return int(found[1]) * (7 if found[2] in "wW" else 1)
 
 
 def _cutoffs(history: fn.History, question: Question, first: str | None) -> DateArray:

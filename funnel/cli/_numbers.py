@@ -31,6 +31,14 @@ def numbers(text: str, option: str, separator: str = ",") -> list[Fraction]:
     return [number(part, option) for part in text.split(separator)]
 
 
+def length(text: str, option: str, rule: str = "must be days or weeks, such as 7d or 2w") -> int:
+    """Read a length in days or weeks, at least a day."""
+    found = re.fullmatch(r"\s*0*([1-9][0-9]{0,3})\s*([dwDW])\s*", text)
+    if found is None:
+        raise typer.BadParameter(f"{rule}, got {text!r}", param_hint=option)
+    return int(found[1]) * (7 if found[2] in "wW" else 1)
+
+
 def by_name(text: str, option: str) -> dict[str, Fraction]:
     """Read ``NAME=NUMBER,NAME=NUMBER``."""
     return {name: number(value, option) for name, value in _pairs(text, option).items()}

@@ -51,6 +51,10 @@ _BY = Annotated[
     list[str] | None,
     _given("Column whose values make groups; more with commas.", "NAME"),
 ]
+_WHERE = Annotated[
+    list[str] | None,
+    _given("Only deals with this value; more of one column with commas.", "COLUMN=VALUE"),
+]
 _MODEL = Annotated[str | None, _given("Name of a model, see `funnel models`.", "NAME")]
 _PERIODS = Annotated[
     str, typer.Option(help="Quarters, months, weeks or years as 4q, 6m, 13w, 2y; or 30d.")
@@ -120,6 +124,22 @@ class MetricsOptions(Options):
 
 
 @attrs.frozen(kw_only=True)
+class TrendOptions(Options):
+    """On which days the open pipeline is counted."""
+
+    start: Annotated[
+        str | None, _given("No day before this one; the first one.", "DATE", "--from")
+    ] = None
+    end: Annotated[
+        str | None, _given("Days are counted back from this one; the last one.", "DATE", "--to")
+    ] = None
+    every: Annotated[str, _given("From one day to the next, as 7d or 4w.", "LENGTH")] = "4w"
+    by: _BY = None
+    where: _WHERE = None
+    as_json: _JSON = False
+
+
+@attrs.frozen(kw_only=True)
 class WaterfallOptions(Options):
     """Between which days a pipeline is compared."""
 
@@ -128,10 +148,7 @@ class WaterfallOptions(Options):
         None
     )
     by: _BY = None
-    where: Annotated[
-        list[str] | None,
-        _given("Only deals with this value; more of one column with commas.", "COLUMN=VALUE"),
-    ] = None
+    where: _WHERE = None
     promised: Annotated[
         str | None, _given("Only deals promised in these periods, as 1q or 3m.", "LENGTH")
     ] = None

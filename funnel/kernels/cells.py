@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COUNT",
     "UNKNOWN",
+    "add",
     "gather",
     "looked_up",
     "places",
@@ -93,14 +94,14 @@ def power_sums(cells: Cells, amounts: FloatArray, orders: Sequence[int]) -> Floa
         power, reached = known, 1
         for row, order in enumerate(orders):
             if order == COUNT:
-                _add(total[row, first:], key, None)
+                add(total[row, first:], key, None)
             elif order != UNKNOWN:
                 for _ in range(order - reached):
                     power = np.multiply(power, known, out=product[: len(known)])
                 reached = order
-                _add(total[row, first:], key, power)
+                add(total[row, first:], key, power)
             elif missing is not None:
-                _add(total[row, first:], key, missing.astype(np.float64))
+                add(total[row, first:], key, missing.astype(np.float64))
     used = np.flatnonzero(total.any(axis=0))
     return total[:, 1 : used[-1] + 1 if len(used) else 1]
 
@@ -138,11 +139,11 @@ def weighted_sums(
         own = key[: len(amount)]
         np.copyto(own, group)
         for sums, factor in zip(total, columns, strict=True):
-            _add(sums, own, factor[place] * amount)
+            add(sums, own, factor[place] * amount)
     return total.T
 
 
-def _add(total: FloatArray, key: IntArray, weight: FloatArray | None) -> None:
+def add(total: FloatArray, key: IntArray, weight: FloatArray | None) -> None:
     """Add weights, or 1 for each row, to the sums of the cells."""
     if len(total) > SPARSE:
         np.add.at(total, key, 1.0 if weight is None else weight)

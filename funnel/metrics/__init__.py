@@ -105,6 +105,7 @@ from funnel.metrics.scores import (
 )
 from funnel.metrics.slippage import ENDS, KEPT, KeptPromises, PromiseEnds, kept_promises, slippage
 from funnel.metrics.summaries import DealScores, MoneyScores
+from funnel.metrics.trend import PipelineTrend, PipelineTrendSummary, pipeline_trend
 from funnel.metrics.velocity import (
     FACTORS,
     SalesVelocity,
@@ -195,6 +196,8 @@ __all__ = [
     "OverStandard",
     "Overdue",
     "Per",
+    "PipelineTrend",
+    "PipelineTrendSummary",
     "PromiseEnds",
     "Pushed",
     "SalesVelocity",
@@ -259,6 +262,7 @@ __all__ = [
     "mase",
     "overlap_of",
     "pinball_loss",
+    "pipeline_trend",
     "pit",
     "rmse",
     "rmsse",

@@ -8,7 +8,7 @@ import numpy as np
 
 from funnel.errors import ValidationError
 from funnel.kernels import trace
-from funnel.metrics._waterfall_moves import require_history
+from funnel.metrics._where import require_history
 from funnel.stages import Outcome
 from funnel.typing import NO_DAY
 

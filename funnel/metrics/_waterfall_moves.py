@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import attrs
 import numpy as np
 
-from funnel.errors import ValidationError, did_you_mean
+from funnel.errors import ValidationError
 from funnel.kernels import trace
 from funnel.kernels.arrays import frozen
-from funnel.kernels.labels import texts
 from funnel.tables.currency import convert
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
     from funnel.metrics._groups import Scope
     from funnel.tables import History
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     Entry = tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]
 
-__all__ = ["BARS", "Moves", "currencies", "find_moves", "scope_mask"]
+__all__ = ["BARS", "Moves", "find_moves"]
 
 BARS = (
     "start",
@@ -108,42 +107,6 @@ class _Points(NamedTuple):
     place: IntArray  # period of the promise, -1 in none
     promise: IntArray
     amount: FloatArray
-
-
-def scope_mask(history: History, where: Mapping[str, Sequence[str]]) -> BoolArray:
-    """Return the rows whose values are among those asked for, (r,)."""
-    mask = np.ones(len(history), dtype=np.bool_)
-    for name, wanted in where.items():
-        column = dated(history, name, "where")
-        if isinstance(wanted, str):
-            remedy = f"Put the single value into a tuple: where={{{name!r}: ({wanted!r},)}}."
-            rule = "must give a sequence of values by column"
-            raise ValidationError.from_value("where", rule, wanted, remedy)
-        known = {**{category: code for code, category in enumerate(column)}, "": -1}
-        for value in wanted:
-            if value not in known:
-                rule, hint = f"must name values of {name!r}", did_you_mean(str(value), column)
-                raise ValidationError.from_value("where", rule, value, hint)
-        mask &= np.isin(history.columns[name], [known[value] for value in wanted])
-    return mask
-
-
-def dated(history: History, name: str, what: str) -> tuple[str, ...]:
-    """Return the categories of a column that tells a scope; it must have a history."""
-    column = history.schema.column(name)
-    if column.kind != "category":
-        rule, remedy = "must name columns of categories", f"It is a {column.kind} column."
-        raise ValidationError.from_value(what, rule, name, remedy)
-    require_history(history, name, what)
-    return column.categories
-
-
-def require_history(history: History, name: str, what: str) -> None:
-    """Refuse a column of which only the last value is known."""
-    if history.schema.column(name).known == "final":
-        rule = "must not need a column of which only the last value is known"
-        remedy = f"If it never changes, read it with known={{{name!r}: 'constant'}}."
-        raise ValidationError.from_value(what, rule, name, remedy)
 
 
 def _known_amounts(history: History, rows: IntArray, *, at_end: bool) -> FloatArray:
@@ -358,10 +321,3 @@ def _open_at(points: _Points, cell: IntArray, value: FloatArray) -> Iterator[Ent
         ones = np.ones(len(at), dtype=np.int64)
         unknown = np.isnan(value[at]).astype(np.int64)
         yield points.deal[at], cell[at], ones * BAR[bar], ones, _cents(value[at]), unknown
-
-
-def currencies(history: History, end: int) -> tuple[str, ...]:
-    """Return the currencies of all known amounts up to a day; ``""`` where none is given."""
-    seen = (history.at <= end) & ~np.isnan(history.columns["amount"])
-    names = texts([*history.schema.column("currency").categories, ""])
-    return tuple(names[np.unique(history.columns["currency"][seen])].tolist())

@@ -16,13 +16,17 @@ from funnel.metrics._waterfall_moves import (
     BAR,
     BARS,
     Moves,
-    currencies,
-    dated,
     find_moves,
-    require_history,
-    scope_mask,
 )
 from funnel.metrics._waterfall_tables import Waterfall, WaterfallDeals
+from funnel.metrics._where import (
+    EVERYWHERE,
+    currencies,
+    dated,
+    require_history,
+    scope_mask,
+    scope_notes,
+)
 from funnel.summary import summarize
 from funnel.tables._past import observed_day
 
@@ -37,8 +41,6 @@ if TYPE_CHECKING:
     from funnel.typing import DateLike
 
 __all__ = ["BARS", "Waterfall", "WaterfallDeals", "WaterfallSummary", "waterfall"]
-
-EVERYWHERE: Mapping[str, Sequence[str]] = {}
 
 
 @attrs.frozen(eq=False)
@@ -258,5 +260,4 @@ def waterfall(
         money=None if rates is None else (rates, to),
     )
     found = summarize(source, count, executor=executor).table()
-    scope = [f"{name} {' or '.join(v or '(unknown)' for v in where[name])}" for name in where]
-    return attrs.evolve(found, notes=(*(f"only deals with {name}" for name in scope), *found.notes))
+    return attrs.evolve(found, notes=(*scope_notes(where), *found.notes))

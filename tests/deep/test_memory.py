@@ -84,6 +84,15 @@ def test_rows_of_many_days(history):
     assert taken < LEAST + found.nbytes  # the day before is there until the next one is
 
 
+def test_the_open_pipeline_of_many_days(history):
+    """Entries and exits by day and stage."""
+    days = (history.observed_from + np.arange(0, 700, 7)).astype("datetime64[D]")
+    taken, found = grown(lambda: fn.metrics.pipeline_trend(history, days))
+    assert taken < LEAST
+    open_now = history.snapshot(days[-1]).outcome == fn.Outcome.OPEN
+    assert np.count_nonzero(open_now) == found.count[0, -1].sum()
+
+
 MONTHS = fn.Horizon.months("2026-05-01", 9)
 
 

@@ -24,6 +24,7 @@ from funnel.errors import InsufficientDataError
 from funnel.forecasting.bridge import bridge_history
 from funnel.metrics.conversion import conversion, win_rates
 from funnel.metrics.league import league
+from funnel.metrics.trend import pipeline_trend
 from funnel.metrics.watch import watch
 from funnel.metrics.waterfall import waterfall
 from funnel.planning import ActualFunnel, plan, plan_inflow
@@ -219,7 +220,21 @@ def test_metrics_of_a_past_day(run, files, history):
     assert win_rates(history.until("2024-12-31")).to_dict() == found["win_rates"]
 
 
-# --- waterfall and bridge ------------------------------------------------------------------------
+# --- trend, waterfall and bridge -----------------------------------------------------------------
+
+
+def test_a_trend_is_that_of_the_library(run, files, history):
+    """Every four weeks back from the last day of the record, as far as it goes."""
+    days = np.arange(history.observed_until, history.observed_from - 1, -28, dtype=np.int32)
+    assert pipeline_trend(history, days).to_dict() == printed(run("trend", *files, "--json"))
+    asked = ("--from", "2026-05-01", "--to", "2026-05-20", "--every", "9d")
+    found = pipeline_trend(history, ["2026-05-02", "2026-05-11", "2026-05-20"], by=("region",))
+    shown = fits(run("trend", *files, *asked, "--by", "region"))
+    assert str(found).splitlines()[3].split()[:4] == shown.splitlines()[3].split()[:4]
+    scope = {"region": ("North", "West")}
+    found = pipeline_trend(history, ["2026-05-20"], where=scope).to_dict()
+    asked = ("--from", "2026-05-20", "--to", "2026-05-20", "--where", "region=North,West")
+    assert found == printed(run("trend", *files, *asked, "--json"))
 
 
 def test_a_waterfall_is_that_of_the_library(run, files, history):
@@ -573,6 +588,8 @@ def test_weeks_of_a_plan(run, files, periods, heading):
         (("metrics", "--period", "decade"), "--period"),
         (("metrics", "--within", "-1"), "--within"),
         (("metrics", "--as-of", "today"), "--as-of"),
+        (("trend", "--every", "monthly"), "--every"),
+        (("trend", "--to", "March"), "--to"),
         (("waterfall",), "--from"),
         (("waterfall", "--from", "March"), "--from"),
         (("waterfall", "--from", "2026-03-31", "--deals", "wom"), "'won'"),
@@ -639,6 +656,10 @@ def test_plans_that_cannot_be_asked(run, arguments, told):
     [
         (("metrics", "--by", "ownr"), "'ownr'"),
         (("metrics", "--as-of", "2030-01-01"), "observed until"),
+        (("trend", "--from", "2030-01-01"), "must not be after --to (2026-06-30)"),
+        (("trend", "--from", "2022-01-01"), "observed_from"),
+        (("trend", "--to", "2030-01-01"), "observed until"),
+        (("trend", "--by", "regoin"), "'region'"),
         (("waterfall", "--from", "2026-03-31", "--to", "2030-01-01"), "observed until"),
         (("waterfall", "--from", "2026-03-31", "--to", "2026-03-31"), "start"),
         (("waterfall", "--from", "2026-03-31", "--where", "regoin=North"), "'region'"),

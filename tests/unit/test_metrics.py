@@ -41,6 +41,9 @@ SOURCES = {  # of a history, or of chunks of it
     "league": lambda source: metrics.league(source, by=BY, period="year"),
     "loss_reasons": lambda source: metrics.loss_reasons(source, by=BY, period="quarter"),
     "lost_deals": lambda source: metrics.lost_deals(source, *WINDOW, by=BY),
+    "pipeline_trend": lambda source: metrics.pipeline_trend(
+        source, [*WINDOW, "2025-06-30"], by=BY, where={"region": ("north", "south")}
+    ),
     "sales_cycle": lambda source: metrics.sales_cycle(source, by=BY, period="quarter"),
     "sales_velocity": lambda source: metrics.sales_velocity(source, by=BY, period="quarter"),
     "slippage": lambda source: metrics.slippage(source, by=BY, period="month"),
