@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
-from funnel.kernels import trace
+from funnel.kernels import asof, trace
 from funnel.kernels.arrays import frozen
 from funnel.stages import Outcome
 from funnel.tables._subset import subset
@@ -31,7 +31,7 @@ def recent(history: History, day: int, /) -> History:
     """
     if day <= history.observed_from:
         return history
-    last = trace.last_rows(history.at, history.bounds, day)
+    last = asof.last_rows(history.at, history.bounds, day)
     outcome = history.funnel.outcomes
     before = np.where(last >= 0, outcome[history.stage[last]], Outcome.OPEN)
     carried = last[(last >= 0) & (before == Outcome.OPEN)]

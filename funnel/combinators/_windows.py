@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import numpy as np
 
-from funnel.kernels import trace
+from funnel.kernels import asof
 from funnel.stages import Outcome
 from funnel.tables import History
 
@@ -103,11 +103,11 @@ def _part(
 ) -> tuple[FloatArray, BoolArray, DayArray, FloatArray, IntArray]:
     """Return the later fields of `Window` for one chunk."""
     pieces, outcome = history.pieces, history.funnel.outcomes
-    first = trace.last_rows(history.at, history.bounds, origin)
+    first = asof.last_rows(history.at, history.bounds, origin)
     rows = np.flatnonzero((first >= 0) & (outcome[history.stage[first]] == Outcome.OPEN))
     booked, won, closed_on, total, unknown = [], [], [], [], []
     for end in (origin + leads).tolist():
-        last = trace.last_rows(history.at, history.bounds, end)
+        last = asof.last_rows(history.at, history.bounds, end)
         amount, day = history.columns["amount"][last], pieces.closed_on[pieces.of_row[last]]
         is_won = (last >= 0) & (outcome[history.stage[last]] == Outcome.WON) & (day > origin)
         booked.append(amount[rows])

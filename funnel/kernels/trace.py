@@ -16,7 +16,7 @@ import numpy as np
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from funnel.typing import BoolArray, DayArray, IntArray
 
@@ -26,16 +26,14 @@ __all__ = [
     "deal_bounds",
     "first_rows",
     "last_of_day",
-    "last_rows",
     "pieces",
     "promised_before",
     "pushes",
-    "rows_on",
     "some_pieces",
     "whole_deals",
 ]
 
-CHUNK = 1 << 14
+CHUNK = 1 << 15
 """Rows worked on at once, so that temporary arrays stay in the cache."""
 
 OPEN, WON, LOST = 0, 1, 2  # codes of funnel.stages.Outcome; the last two count as closed
@@ -76,65 +74,6 @@ def first_rows(deal: IntArray) -> BoolArray:
     first = np.ones(len(deal), dtype=np.bool_)
     np.not_equal(deal[1:], deal[:-1], out=first[1:])
     return first
-
-
-def last_rows(at: DayArray, bounds: IntArray, day: int) -> IntArray:
-    """(r,), (n + 1,), () -> (n,): the last row of each deal on or before `day`, -1 where none."""
-    known = np.concatenate(([0], np.cumsum(at <= day, dtype=np.int64)))
-    seen = known[bounds[1:]] - known[bounds[:-1]]
-    return np.where(seen > 0, bounds[:-1] + seen - 1, -1)
-
-
-def rows_on(
-    deal: IntArray, at: DayArray, days: Sequence[int], *, among: BoolArray | None = None
-) -> Iterator[IntArray]:
-    """Yield the rows that hold at the end of each day: the last one of every deal that has any.
-
-    ``(r,), (r,), d days in any order -> d times (k,)``, ascending.
-
-    Parameters
-    ----------
-    deal, at : (r,) int
-        Rows sorted by deal and time.
-    days : sequence of int
-        The days.
-    among : (r,) bool, optional
-        Rows that are yielded at all.
-
-    Notes
-    -----
-    A row holds from its day until the next one of its deal. Both are looked up once, as places
-    among the days asked, which fit into a byte; a day then takes two comparisons of bytes.
-    """
-    asked, place = np.unique(np.asarray(days, dtype=np.int64), return_inverse=True)
-    last = int(at.max(initial=0))
-    first = int(at.min(initial=last))
-    code = np.min_scalar_type(len(asked))
-    ranks = np.searchsorted(asked, np.arange(first, last + 1)).astype(code)
-    begins, ends = np.empty((2, len(at)), dtype=code)
-    for rows in _ranges(len(at), CHUNK):
-        ranks.take(np.subtract(at[rows], first, dtype=np.intp), out=begins[rows])
-    ends[-1:] = len(asked)
-    for rows in _ranges(len(at), CHUNK):
-        after = slice(rows.start + 1, rows.stop + 1)
-        final = deal[after] != deal[rows][: len(deal[after])]
-        np.maximum(begins[after], final * code.type(len(asked)), out=ends[rows][: len(final)])
-    if among is not None:
-        ends *= among
-    most = int(deal[-1]) + 1 if len(deal) else 0
-    for day in place.tolist():
-        found, count = np.empty(most, dtype=np.intp), 0
-        for rows in _ranges(len(at), 16 * CHUNK):  # bytes, so more of them
-            held = np.flatnonzero((begins[rows] <= day) & (ends[rows] > day))
-            np.add(held, rows.start, out=found[count : count + len(held)])
-            count += len(held)
-        found.resize(count, refcheck=False)
-        yield found
-
-
-def _ranges(length: int, size: int) -> Iterator[slice]:
-    """Yield ranges of rows of some size."""
-    return (slice(begin, begin + size) for begin in range(0, length, size))
 
 
 def _carry(mask: BoolArray) -> IntArray:
@@ -228,47 +167,46 @@ class _Cut(NamedTuple):
     deal: IntArray
     stage: IntArray
     start: DayArray
-    stop: DayArray
-    target: IntArray
-    entered: IntArray
-    age: IntArray
     first: BoolArray  # piece of its deal
-    origin: IntArray  # where the visit began
+    origin: IntArray | slice  # where the visit began; the piece itself where nothing is on hold
     came_from: IntArray
     resumed: BoolArray
+    entered: DayArray
+    since: DayArray  # the visit would have begun then without days on hold, `NO_DAY` unknown
 
 
 def _cut(
     deal: IntArray, at: DayArray, stage: IntArray, first_entered: DayArray, on_hold: BoolArray
 ) -> _Cut:
-    """Cut the rows of some deals into pieces, and tell how long each visit has lasted."""
+    """Cut the rows of some deals into pieces, and tell since when each visit has lasted."""
     change = _changes(deal, stage)
     at_change = np.flatnonzero(change)
     d, s, start = deal[at_change], stage[at_change], at[at_change]
-    first, held, n = first_rows(d), on_hold[s], len(d)
-    origin = np.arange(n)
-    working = np.where(first, -1, origin - 1)  # the last piece before this one not on hold
-    if held.any():
-        working = _before(_carry(~held), _carry(first))
-    came_from = np.where(working >= 0, s[working], -1)
-    resumed = ~held & ~first & (came_from == s)
-    if held.any():
-        origin = np.where(held, origin, _carry(~held & ~resumed))
-
-    final = np.append(first[1:], True)[:n]
-    stop = np.where(final, NO_DAY, np.append(start[1:], NO_DAY)[:n])
-    target = np.where(final, -1, np.append(s[1:], -1)[:n])
-
-    entered, opens = start.astype(np.int64), np.flatnonzero(first)
+    first, held = first_rows(d), on_hold[s]
+    entered, opens = start.astype(np.int32), np.flatnonzero(first)
     entered[opens] = first_entered[d[opens]]
+    if not held.any():
+        came_from = np.full_like(s, -1)
+        came_from[1:] = s[:-1]
+        came_from[opens] = -1
+        resumed = np.zeros(len(d), dtype=np.bool_)
+        return _Cut(
+            *(change, d, s, start, first, slice(None), came_from, resumed), entered, entered
+        )
+    working = _before(_carry(~held), _carry(first))  # the last piece before this one not on hold
+    came_from = np.where(working >= 0, s[working], np.int16(-1))
+    resumed = ~held & ~first & (came_from == s)
+    origin = np.where(held, np.arange(len(d)), _carry(~held & ~resumed))
     entered = entered[origin]
-    length = np.where(held & ~final, stop - start, 0)
-    rest = np.cumsum(length) - length
-    age = np.where(entered == NO_DAY, -1, start - entered - (rest - rest[origin]))
-    return _Cut(
-        *(change, d, s, start, stop, target),
-        *(entered, age, first, origin, came_from, resumed),
-    )
+    paused = np.zeros(len(d), dtype=np.int32)  # days on hold before
+    paused[1:] = np.cumsum(np.diff(start) * (held & ~_finals(first))[:-1])
+    since = np.where(entered == NO_DAY, NO_DAY, entered + (paused - paused[origin]))
+    return _Cut(*(change, d, s, start, first, origin, came_from, resumed), entered, since)
+
+
+def _finals(first: BoolArray) -> BoolArray:
+    """(p,) -> (p,): mask of the last entry of each deal, from that of the first."""
+    return np.append(first[1:], True)[: len(first)]
 
 
 def clocks(
@@ -287,8 +225,8 @@ def clocks(
     found = np.empty(len(deal), dtype=np.int32)
     for rows in whole_deals(deal, CHUNK):
         cut = _cut(deal[rows], at[rows], stage[rows], first_entered, on_hold)
-        clock = np.where(cut.age < 0, NO_DAY, cut.age - cut.start)
-        found[rows] = clock[np.cumsum(cut.change) - 1]
+        clock = np.negative(cut.since)  # that of no day is no day
+        np.take(clock, np.cumsum(cut.change) - 1, out=found[rows], mode="clip")
     return found
 
 
@@ -303,7 +241,9 @@ def _pieces(  # noqa: PLR0917 - as `pieces`
 ) -> Pieces:
     """Cut the rows of some deals."""
     cut = _cut(deal, at, stage, first_entered, on_hold)
-    d, s, first = cut.deal, cut.stage, cut.first
+    d, s, first, final = cut.deal, cut.stage, cut.first, _finals(cut.first)
+    stop = np.where(final, NO_DAY, np.append(cut.start[1:], NO_DAY)[: len(d)])
+    target = np.where(final, -1, np.append(s[1:], -1)[: len(d)])
     visit = _visit_numbers(d, s, ~cut.resumed, len(on_hold))[cut.origin]
 
     height = int(ladder.max(initial=-1)) + 2
@@ -319,15 +259,15 @@ def _pieces(  # noqa: PLR0917 - as `pieces`
         deal=d,
         stage=s,
         start=cut.start,
-        entered=cut.entered.astype(np.int32),
-        age=cut.age.astype(np.int32),
+        entered=cut.entered,
+        age=np.where(cut.since == NO_DAY, -1, cut.start - cut.since).astype(np.int32),
         visit=visit,
         previous=cut.came_from[cut.origin].astype(np.int16),
         furthest=furthest.astype(np.int16),
         reopened=_counts_within(was_closed & (outcome == OPEN), _carry(first)),
         closed_on=closed_on.astype(np.int32),
-        target=cut.target.astype(np.int32),
-        stop=cut.stop.astype(np.int32),
+        target=target.astype(np.int32),
+        stop=stop.astype(np.int32),
         resumed=cut.resumed,
         of_row=np.cumsum(cut.change) - 1,
     )
@@ -386,6 +326,15 @@ def pushes(deal: IntArray, at: DayArray, expected_close: DayArray, outcome: IntA
 
     From the end of one day to that of another, see `promised_before`; within a day nothing counts.
     """
+    found = np.empty(len(deal), dtype=np.int32)
+    for rows in whole_deals(deal, CHUNK):
+        known = deal[rows], at[rows], expected_close[rows], outcome[rows]
+        found[rows] = _pushes(*known)
+    return found
+
+
+def _pushes(deal: IntArray, at: DayArray, expected_close: DayArray, outcome: IntArray) -> IntArray:
+    """Count the pushes of some deals."""
     before = promised_before(deal, at, expected_close, outcome)
     known = last_of_day(deal, at) & (outcome == OPEN) & (expected_close != NO_DAY)
     later = known & (before >= 0) & (expected_close > expected_close[before])

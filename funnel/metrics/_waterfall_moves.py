@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 
 from funnel.errors import ValidationError
-from funnel.kernels import trace
+from funnel.kernels import asof, trace
 from funnel.kernels.arrays import frozen
 from funnel.tables.currency import convert
 from funnel.typing import NO_DAY
@@ -127,7 +127,7 @@ def _status(history: History) -> IntArray:
 
 def _points(history: History, start: int, end: int, scope: Scope, mask: BoolArray) -> _Points:
     """Collect the states between which deals moved."""
-    first, last = trace.rows_on(history.deal, history.at, (start, end))
+    first, last = asof.rows_on(history.deal, history.at, (start, end))
     ends_day = trace.last_of_day(history.deal, history.at)
     within = np.flatnonzero(ends_day & (history.at > start) & (history.at <= end))
     blocks = (first, within, last)

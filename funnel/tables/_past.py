@@ -11,8 +11,9 @@ import numpy as np
 
 from funnel.calendars import to_date, to_day
 from funnel.errors import LeakError, ValidationError
-from funnel.kernels import keys, trace
+from funnel.kernels import asof, keys
 from funnel.kernels.arrays import frozen
+from funnel.kernels.asof import taken
 from funnel.tables._subset import subset
 from funnel.tables.findings import Findings
 from funnel.tables.pipeline import Pipeline
@@ -55,7 +56,7 @@ def snapshots(
 ) -> Iterator[Pipeline]:
     """Yield the state of every deal, or of those with an outcome, at the end of some days."""
     among = None if outcome is None else history.funnel.outcomes[history.stage] == outcome
-    found = trace.rows_on(history.deal, history.at, cuts, among=among)
+    found = asof.rows_on(history.deal, history.at, cuts, among=among)
     for cut, rows in zip(cuts, found, strict=True):
         known = _Known(history, rows, cut)
         yield Pipeline._deferred(known.field, schema=history.schema, as_of=cut)  # noqa: SLF001
@@ -75,12 +76,12 @@ class _Known:
     @functools.cached_property
     def deals(self) -> IntArray:
         """The deals."""
-        return self.history.deal[self.rows]
+        return taken(self.history.deal, self.rows)
 
     @functools.cached_property
     def piece(self) -> IntArray:
         """Their pieces."""
-        return self.history.pieces.of_row[self.rows]
+        return taken(self.history.pieces.of_row, self.rows)
 
     def field(self, name: str) -> Any:  # noqa: ANN401 - a field
         """Return a field of the snapshot."""
@@ -95,20 +96,25 @@ class _Known:
         """Return what is derived for each deal."""
         history = self.history
         if name in {"stage", "pushes"}:
-            return getattr(history, name)[self.rows]
+            return taken(getattr(history, name), self.rows)
         if name == "created":
-            return history.created[self.deals]
+            return taken(history.created, self.deals)
         if name == "first_seen":
-            return history.at[history.bounds[self.deals]]
+            return taken(history.at, taken(history.bounds, self.deals))
         if name == "days_in_stage":
-            return np.maximum(history.clocks[self.rows] + np.int32(self.cut), np.int32(-1))
+            days = taken(history.clocks, self.rows)
+            days += np.int32(self.cut)
+            return np.maximum(days, np.int32(-1), out=days)
         if name == "furthest_stage":
             return stage_at(history.funnel, history.pieces.furthest[self.piece])
-        return getattr(history.pieces, _OF_PIECE[name])[self.piece]
+        return taken(getattr(history.pieces, _OF_PIECE[name]), self.piece)
 
     def column(self, name: str) -> np.ndarray[Any, Any]:
         """Return a column of the snapshot; a ``final`` one is blank where it was not known."""
-        column, values = self.history.schema.column(name), self.history.columns[name][self.rows]
+        column, values = (
+            self.history.schema.column(name),
+            taken(self.history.columns[name], self.rows),
+        )
         if column.known == "final":
             values = np.where(self.final, values, BLANK[column.kind]).astype(values.dtype)
         return frozen(values)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import funnel as fn
-from funnel.kernels import trace
+from funnel.kernels import asof, trace
 
 pytestmark = pytest.mark.deep
 
@@ -75,7 +75,7 @@ def test_rows_of_many_days(history):
     days = (history.observed_from + np.arange(0, 700, 7)).tolist()
 
     def last():
-        for rows in trace.rows_on(history.deal, history.at, days):
+        for rows in asof.rows_on(history.deal, history.at, days):
             found = rows
         return found
 

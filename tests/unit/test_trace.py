@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from funnel.kernels import trace
+from funnel.kernels import asof, trace
 from funnel.typing import NO_DAY
 
 # States: 0 qualify, 1 propose, 2 on hold, 3 negotiate, 4 won, 5 lost, 6 removed.
@@ -86,26 +86,26 @@ def test_last_rows_are_those_on_or_before_the_day():
     """A deal without a row by then gives -1."""
     bounds = trace.deal_bounds(DEAL, 2)
     assert [0, 7, 12] == bounds.tolist()
-    assert [-1, -1] == trace.last_rows(AT, bounds, -1).tolist()
-    assert [0, 7] == trace.last_rows(AT, bounds, 3).tolist()
-    assert [6, 11] == trace.last_rows(AT, bounds, 99).tolist()
+    assert [-1, -1] == asof.last_rows(AT, bounds, -1).tolist()
+    assert [0, 7] == asof.last_rows(AT, bounds, 3).tolist()
+    assert [6, 11] == asof.last_rows(AT, bounds, 99).tolist()
 
 
-@pytest.mark.parametrize("chunk", [1, 5, trace.CHUNK])  # rows of a deal in several chunks, or one
+@pytest.mark.parametrize("chunk", [1, 5, asof.CHUNK])  # rows of a deal in several chunks, or one
 def test_rows_of_many_days_are_the_last_rows_of_each(chunk, monkeypatch):
     """Days in any order, also twice, without rows before the first and beyond the last row."""
-    monkeypatch.setattr(trace, "CHUNK", chunk)
+    monkeypatch.setattr(asof, "CHUNK", chunk)
     bounds = trace.deal_bounds(DEAL, 2)
     days = [9, 3, 30, 99, 3, -1, 4]
     won = OUTCOMES[STAGE] == 1
-    found = trace.rows_on(DEAL, AT, days)
-    some = trace.rows_on(DEAL, AT, days, among=won)
+    found = asof.rows_on(DEAL, AT, days)
+    some = asof.rows_on(DEAL, AT, days, among=won)
     for day, rows, among in zip(days, found, some, strict=True):
-        last = trace.last_rows(AT, bounds, day)
+        last = asof.last_rows(AT, bounds, day)
         last = last[last >= 0]
         assert last.tolist() == rows.tolist()
         assert last[won[last]].tolist() == among.tolist()
-    assert [[]] == [rows.tolist() for rows in trace.rows_on(DEAL[:0], AT[:0], [3])]
+    assert [[]] == [rows.tolist() for rows in asof.rows_on(DEAL[:0], AT[:0], [3])]
 
 
 def test_pushes_count_later_promises_only():
