@@ -46,28 +46,30 @@ def rows_on(
     Notes
     -----
     A row holds from its day until the next one of its deal. Both are looked up once, as places
-    among the days asked, which fit into a byte; a day then takes two comparisons of bytes.
+    among the days asked, which fit into a byte; a day then takes a difference of bytes, which wraps
+    around below 0, and a comparison.
     """
     asked, place = np.unique(np.asarray(days, dtype=np.int64), return_inverse=True)
     last = int(at.max(initial=0))
     first = int(at.min(initial=last))
     code = np.min_scalar_type(len(asked))
     ranks = np.searchsorted(asked, np.arange(first, last + 1)).astype(code)
-    begins, ends = np.empty((2, len(at)), dtype=code)
+    begins, lengths = np.empty((2, len(at)), dtype=code)
     for rows in _ranges(len(at), CHUNK):
         ranks.take(np.subtract(at[rows], first, dtype=np.intp), out=begins[rows])
-    ends[-1:] = len(asked)
+    lengths[-1:] = len(asked)
     for rows in _ranges(len(at), CHUNK):
         after = slice(rows.start + 1, rows.stop + 1)
         final = deal[after] != deal[rows][: len(deal[after])]
-        np.maximum(begins[after], final * code.type(len(asked)), out=ends[rows][: len(final)])
+        np.maximum(begins[after], final * code.type(len(asked)), out=lengths[rows][: len(final)])
+    lengths -= begins
     if among is not None:
-        ends *= among
+        lengths *= among
     most = int(deal[-1]) + 1 if len(deal) else 0
-    for day in place.tolist():
+    for day in place.astype(code):
         found, count = np.empty(most, dtype=np.intp), 0
         for rows in _ranges(len(at), 16 * CHUNK):  # bytes, so more of them
-            held = np.flatnonzero((begins[rows] <= day) & (ends[rows] > day))
+            held = np.flatnonzero(np.subtract(day, begins[rows]) < lengths[rows])
             np.add(held, rows.start, out=found[count : count + len(held)])
             count += len(held)
         found.resize(count, refcheck=False)

@@ -173,7 +173,7 @@ def stage_at(funnel: Funnel, position: IntArray) -> IntArray:
     ladder = funnel.ladder
     codes = np.full(int(ladder.max()) + 2, -1, dtype=np.int16)
     codes[ladder[ladder >= 0]] = np.flatnonzero(ladder >= 0)
-    return codes[position]
+    return codes.take(position)
 
 
 def observed_day(history: History, day: DateLike) -> int:
