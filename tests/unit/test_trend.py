@@ -13,6 +13,7 @@ from funnel.errors import (
 )
 from funnel.kernels import stock
 from funnel.kernels.cells import CHUNK
+from funnel.metrics import _where
 from funnel.metrics.trend import _summarize, pipeline_trend
 from funnel.metrics.waterfall import waterfall
 from funnel.stages import Outcome
@@ -227,6 +228,16 @@ def test_currencies_are_not_added_up():
     with pytest.raises(CurrencyMismatchError):
         pipeline_trend(list(mixed.chunks(1)), january(20))
     assert "EUR" == pipeline_trend(mixed, january(19)).currency  # the dollars are known later
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 100])
+def test_currencies_of_chunks_with_nothing_new(chunk, monkeypatch):
+    """Each is found wherever it is; the amounts of B are not known before the 20th."""
+    monkeypatch.setattr(_where, "CHUNK", chunk)
+    history = build(currency=["EUR", "EUR", "EUR", "USD", "USD", "EUR", None])
+    first = history.observed_from  # 5 January
+    assert ("EUR",) == _where.currencies(history, first + 14)
+    assert ("", "EUR", "USD") == _where.currencies(history, first + 15)
 
 
 @pytest.mark.parametrize(
