@@ -201,7 +201,7 @@ class Source:
     def largest(self, count: int) -> Lots:
         """Return the deals of the largest amounts, so many, each as a lot of its own."""
         if count not in self._tops:
-            self._tops[count] = self._some(largest_deals(self.pipeline, count))
+            self._tops[count] = self._some(f"largest {count}", largest_deals(self.pipeline, count))
         return self._tops[count]
 
     @functools.cached_property
@@ -212,7 +212,7 @@ class Source:
     @functools.cached_property
     def sample(self) -> Lots:
         """Some deals, at even steps of the table, each as a lot of its own."""
-        return self._some(np.arange(0, len(self.pipeline), self.step))
+        return self._some("sample", np.arange(0, len(self.pipeline), self.step))
 
     @property
     def step(self) -> int:
@@ -241,14 +241,21 @@ class Source:
         low, high = np.where(wide, 0.0, 1.0 - ratio), np.where(wide, 1.0 + ratio**2, 1.0 + ratio)
         return mean * low, mean * high
 
-    def _some(self, rows: IntArray) -> Lots:
+    def _some(self, name: str, rows: IntArray) -> Lots:
         """Return some deals, each as a lot of its own, but those that are won: they are certain."""
-        deals, block = view(self.pipeline, rows), self.blocks()[0]
-        cell = block.cells(deals)
-        there = np.flatnonzero(cell >= 0)
-        found, place = np.unique(cell[there], return_inverse=True)
-        group = self.numbers[numbers_of_groups(self.pipeline, self.by)(deals)[there]]
-        return self._told(block.states(found), place, group, powers(deals.amount[there]))
+        block = self.blocks()[0]
+
+        def search() -> tuple[IntArray, IntArray, IntArray, Callable[[int], FloatArray]]:
+            """Find their cells, the place of each among them, their groups and amounts."""
+            deals = view(self.pipeline, rows)
+            cell = block.cells(deals)
+            there = np.flatnonzero(cell >= 0)
+            number = numbers_of_groups(self.pipeline, self.by)(deals)[there]
+            found, place = np.unique(cell[there], return_inverse=True)
+            return found, place, number, powers(deals.amount[there])
+
+        cells, place, number, power = kept(self.pipeline, (name, block.numbering, self.by), search)
+        return self._told(block.states(cells), place, self.numbers[number], power)
 
     # -- by cell ---------------------------------------------------------------------------------
 

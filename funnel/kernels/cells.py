@@ -27,13 +27,13 @@ __all__ = [
     "weighted_sums",
 ]
 
-CHUNK = 65_536
+CHUNK = 131_072
 """Rows worked on at once: all temporary arrays of a chunk stay in the cache."""
 
-WIDE = 4 * CHUNK
+WIDE = 2 * CHUNK
 """Rows looked up at once, in few long calls: between calls, two threads wait for each other."""
 
-SPARSE = 4 * CHUNK
+SPARSE = 2 * CHUNK
 """Cells beyond which the rows of a chunk are not added up among themselves first."""
 
 DENSE = 1 << 22
