@@ -44,8 +44,9 @@ def _of_block(source: Source, block: Block, worth: float, part: int | None) -> F
     cells = source.filled(block)
     chance, parts, stage = block.states(cells)
     mean = np.where(parts == BOOKED, 1.0, source.closing()[0][stage])
-    rows = np.flatnonzero(chance.any(axis=1) & (parts >= 0))
-    number, first = _classes(np.column_stack((chance, mean, parts)), rows)
+    answers = np.vstack((chance.T, mean, parts))
+    rows = np.flatnonzero(answers[: chance.shape[1]].any(axis=0) & (parts >= 0))
+    number, first = _classes(answers, rows)
     # What is in no cell, and cells without a chance, are in the class after the last.
     number, chance, mean = np.append(number, len(first)), chance[first], mean[first]
     if part is not None:
@@ -66,14 +67,15 @@ def _valued(block: Block, cells: IntArray, values: IntArray) -> Callable[[Pipeli
 
 
 def _classes(answers: FloatArray, rows: IntArray) -> tuple[IntArray, IntArray]:
-    """(c, j), (r,) -> (c,), (m,): the class of each cell, and the first cell of each class.
+    """(j, c), (r,) -> (c,), (m,): the class of each cell, and the first cell of each class.
 
     Classes are numbered as they come, so that they have the same numbers at other chances; all
     cells but `rows` are in none, which is the number after the last.
     """
-    number, answers = np.full(len(answers), -1), answers[rows]
-    order = np.lexsort(answers.T)
-    new = np.append(True, (np.diff(answers[order], axis=0) != 0.0).any(axis=1))[: len(rows)]
+    number, answers = np.full(answers.shape[1], -1), answers[:, rows]
+    order = np.lexsort(answers)
+    answers = answers[:, order]
+    new = np.append(True, (answers[:, 1:] != answers[:, :-1]).any(axis=0))[: len(rows)]
     first = order[new]  # the sort is stable
     number[rows[order]] = np.argsort(np.argsort(first))[np.cumsum(new) - 1]
     number[number < 0] = len(first)
