@@ -51,6 +51,7 @@ def kernels():
     hazards = 0.04 * rng.random((8, 10, 1)) / 10.0 * np.ones(720)
     cells, ahead = np.stack(np.divmod(np.arange(8 * 720), 720)), np.arange(30, 361, 30)
     date, levels = data.AS_OF + np.arange(180, 181), np.array([0.1, 0.5, 0.9])
+    days = data.AS_OF - np.arange(0, 700, 14)
     floats = rng.random(200_000)
 
     def table():
@@ -67,6 +68,7 @@ def kernels():
         "stays of a change log": lambda: attrs.evolve(history).pieces,
         "stage_durations": lambda: fn.metrics.stage_durations(history),
         "conversion": lambda: fn.metrics.conversion(history),
+        "pipeline_trend": lambda: fn.metrics.pipeline_trend(history, days),
         "aalen_johansen": lambda: survival.aalen_johansen(counts, risk),
         # A table that is made anew asks for all columns.
         "snapshot": lambda: attrs.evolve(history.snapshot("2026-01-31")),
