@@ -128,6 +128,12 @@ def test_cells_that_come_late_are_found(late):
     assert np.array_equal(np.unique(cell[cell >= 0]), found)
 
 
+def test_the_only_cell_that_was_missing_is_found():
+    """It is the lowest of a chunk in which all others were seen before."""
+    cell = np.append(np.tile(np.delete(np.arange(10), 7), CHUNK)[:CHUNK], [7, 8, 9])
+    assert list(range(10)) == used(lambda rows: cell[rows], len(cell)).tolist()
+
+
 @pytest.mark.usefixtures("two_threads")
 def test_ranges_cover_all_rows_in_order():
     """The caller has the first range, workers the others."""
@@ -283,6 +289,45 @@ def test_laws_of_many_deals_are_those_of_their_rows(spread):
             off = (mine.quantile(q) - theirs.quantile(q)) / theirs.sd
             assert abs(off[0]) < 1e-6
         assert mine.error.max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [("semi-markov", ()), ("win-rate", ())],
+        [("win-rate", ("region",)), ("win-rate", ("owner",))],
+    ],
+    ids=["models", "groups"],
+)
+def test_what_is_kept_of_large_deals_is_of_their_model_and_groups(asked):
+    """A table that was asked before says what a fresh one does."""
+    pipeline = copies(HISTORY.snapshot(), 24, np.random.default_rng(5))
+    for name, by in asked:
+        fitted = fn.DealForecaster(name, arrivals=None, spread="independent").fit(HISTORY)
+        found = []
+        for table in (pipeline, attrs.evolve(pipeline)):
+            outlook = fitted.forecast(table, HORIZON, by=by)
+            book = (outlook.group(outlook.keys[0][0]) if by else outlook).book
+            found.append([book.largest(500), book.sample])
+        for kept, fresh in zip(*found, strict=True):
+            assert len(fresh.part)
+            assert np.array_equal(kept.chance, fresh.chance)
+            assert np.array_equal(kept.power(1), fresh.power(1))
+
+
+def test_only_many_deals_have_the_law_of_many():
+    """A book of fewer deals is looked at deal by deal, exactly; lost deals are none of it."""
+    outlook = fn.forecast(HISTORY.snapshot(), HORIZON, "textbook").total()
+    alone = States(np.zeros(1), np.ones(1))
+    assert _many.many_deals_law(outlook.book, outlook.unknown, alone) is None
+    snapshot = HISTORY.snapshot()
+    assert (snapshot.outcome == fn.Outcome.LOST).any()
+    ahead = snapshot.expected_close > snapshot.as_of
+    counted = (snapshot.outcome == fn.Outcome.OPEN) | (snapshot.outcome == fn.Outcome.WON)
+    booked = fn.forecast(snapshot, HORIZON, "textbook").parts["booked"]
+    assert ahead.any()
+    assert len(outlook.book) <= int(counted.sum())
+    assert len(booked.book) <= int((snapshot.outcome == fn.Outcome.WON).sum())
 
 
 def test_states_of_many_deals_one_by_one_have_the_law_of_all_together(monkeypatch):

@@ -133,6 +133,17 @@ def test_rows_beyond_one_chunk():
         assert found.amount[place].tolist() == money.tolist()  # whole numbers: exact
 
 
+def test_what_came_and_went_leaves_no_crumbs():
+    """0.1 + 0.2 + 0.3 less each of them is not 0 in binary fractions; an empty stage has 0."""
+    deal, at = np.array([0, 0, 1, 1, 2, 2]), np.array([1, 5, 1, 6, 1, 7])
+    amount, cell = np.array([0.1, 0.1, 0.2, 0.2, 0.3, 0.3]), np.array([0, 1, 0, 1, 0, 1])
+    days = np.arange(1, 8)
+    found = stock.stock_on(deal, at, amount, days=days, cells=lambda rows: cell[rows], size=1)
+    assert 0.0 != (0.1 + 0.2 + 0.3) - 0.1 - 0.2 - 0.3
+    assert [3, 3, 3, 3, 2, 1, 0] == found.deals[:, 0].tolist()
+    assert 0.0 == found.amount[-1, 0]
+
+
 def test_groups_are_those_of_each_day():
     """A is Ann's, then Bo's; the unknown owner is a group; C is nobody's."""
     found = pipeline_trend(build(), january(10, 20), by=("owner",))
