@@ -95,15 +95,11 @@ class _Opened(NamedTuple):
         """Open a file, and find the columns that are asked for."""
         options = {name: how[name] for name in ("encoding", "delimiter")}
         source = open_source(path, **options, whole=True)
-        given, ready = (
-            {name: how[name] for name in HEADERS},
-            presets.find(how["preset"], how["layout"]),
-        )
         wanted, offered = wishes(
             source,
-            given,
+            {name: how[name] for name in HEADERS},
             how["attributes"],
-            ready,
+            presets.find(how["preset"], how["layout"]),
             needed=needed(how["layout"]),
             reader="read_history",
         )
