@@ -11,9 +11,9 @@ __all__ = ["set_threads"]
 def set_threads(number: int, /) -> None:
     """Set how many threads work on one table, for the whole process.
 
-    No result depends on it, not by its last bit. A second thread takes its share of looking up and
-    gathering; adding up by cell stays with the caller, as numpy lets no other thread in meanwhile.
-    Tables of less than some two million rows are worked on by the caller alone.
+    No result depends on it, not by its last bit. A second thread takes its share of looking up,
+    counting, adding up and gathering; sums of amounts are made by two at most. Tables of less than
+    some two million rows are worked on by the caller alone.
 
     Parameters
     ----------

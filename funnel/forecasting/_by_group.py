@@ -100,7 +100,7 @@ def _by_class(
         sums = cell_sums(
             pipeline,
             (numbering, source.by),
-            lambda deals: classes(deals) + numbers(deals),
+            lambda deals: _sum(classes(deals), numbers(deals)),
             order,
         )[: len(chance) * size]
         if sums.any():  # where no amount is unknown there need be no worth of those
@@ -108,6 +108,11 @@ def _by_class(
             table.reshape(-1)[: len(sums)] = sums
             total += table.T @ (chance * np.reshape(worth, (-1, 1)))
     return total
+
+
+def _sum(new: IntArray, other: IntArray) -> IntArray:
+    """Return the sum of two arrays in the first one, which nobody else has."""
+    return np.add(new, other, out=new)
 
 
 def _deal_by_deal(

@@ -17,12 +17,12 @@ from funnel.kernels.cells import COUNT, UNKNOWN, gather
 from funnel.models._cells import curves, places
 from funnel.models.base import HasCells
 from funnel.stages import Outcome
+from funnel.tables.codes import span
 from funnel.tables.groups import numbers_of_groups, rows_of_group
 from funnel.tables.sums import (
     blocks,
     cell_sums,
     common_unit_of,
-    extremes,
     kept,
     largest_deals,
     view,
@@ -103,13 +103,13 @@ class Source:
                     amount += float(np.nansum(deals.amount[won]))
             return number, amount
 
-        if extremes(self.pipeline, "stage", self.pipeline.stage)[1] < self.pipeline.funnel.won_code:
+        if span(self.pipeline, "stage")[1] < self.pipeline.funnel.won_code:
             return 0, 0.0
         return kept(self.pipeline, "undated", count)  # type: ignore[no-any-return]
 
     def currency(self) -> str:
         """Return the one currency of all known amounts in the forecast."""
-        first, last = extremes(self.pipeline, "currency", self.pipeline.columns["currency"])
+        first, last = map(int, span(self.pipeline, "currency"))
         if first < last:  # those left out may be of another one
             return self.pipeline.select(self._counted[0]).currency
         known = self.money.power(1).any() or bool(

@@ -39,11 +39,16 @@ SPARSE = 2 * CHUNK
 DENSE = 1 << 22
 """Most cells of which a table says which there are; beyond it they are sorted."""
 
+ONE = np.int32(1)
+"""Added to narrow cells, it makes wider ones."""
+
 COUNT, UNKNOWN = 0, -1
 """Orders that stand for the number of rows, and for that of rows whose amount is unknown."""
 
 
-def power_sums(cells: Cells, amounts: FloatArray, orders: Sequence[int]) -> FloatArray:
+def power_sums(
+    cells: Cells, amounts: FloatArray, orders: Sequence[int], *, complete: bool = False
+) -> FloatArray:
     """Add up powers of the amounts by cell.
 
     ``(r,) cells of any range of rows, (n,), m orders -> (m, c)``
@@ -56,6 +61,8 @@ def power_sums(cells: Cells, amounts: FloatArray, orders: Sequence[int]) -> Floa
         (n,) amounts; NaN is unknown and counts in no power.
     orders : sequence of int
         Exponents >= 1 in rising order, `COUNT` or `UNKNOWN`.
+    complete : bool
+        Whether it is known that all amounts are known, so that nobody has to look.
 
     Returns
     -------
@@ -64,8 +71,8 @@ def power_sums(cells: Cells, amounts: FloatArray, orders: Sequence[int]) -> Floa
 
     Notes
     -----
-    Nothing of the size of the table is made. One thread does it: numpy's counting by cell leaves no
-    other one in, so that two are slower.
+    Nothing of the size of the table is made. Two halves of the table are added up apart and then
+    together, whatever the number of threads, so that no sum depends on it by its last bit.
 
     Examples
     --------
@@ -73,37 +80,65 @@ def power_sums(cells: Cells, amounts: FloatArray, orders: Sequence[int]) -> Floa
     >>> power_sums(lambda rows: cell[rows], amount, (COUNT, UNKNOWN, 1, 2)).tolist()
     [[1.0, 2.0], [1.0, 0.0], [0.0, 5.0], [0.0, 13.0]]
     """
-    total, place = np.zeros((len(orders), 1)), np.empty(CHUNK, dtype=np.intp)
-    product = np.empty(CHUNK)  # kept from chunk to chunk: fresh memory costs more than the products
-    for begin in range(0, len(amounts), CHUNK):
-        rows = slice(begin, min(begin + CHUNK, len(amounts)))
+
+    def some(begin: int, end: int) -> FloatArray:
+        return _power_sums(cells, amounts, orders, slice(begin, end), complete=complete)
+
+    total = _together(threads.halves(some, len(amounts)))
+    used = np.flatnonzero(total.any(axis=0))
+    return total[:, 1 : used[-1] + 1 if len(used) else 1]
+
+
+def _power_sums(
+    cells: Cells, amounts: FloatArray, orders: Sequence[int], all_rows: slice, *, complete: bool
+) -> FloatArray:
+    """Return the sums of some rows, those in no cell first."""
+    total = np.zeros((len(orders), 1))
+    room, powers = _room(all_rows), np.empty(0)
+    for begin in range(all_rows.start, all_rows.stop, CHUNK):
+        rows = slice(begin, min(begin + CHUNK, all_rows.stop))
         cell, amount = cells(rows), amounts[rows]
-        key = place[: len(amount)]
-        np.copyto(key, cell)
         first = int(cell.min() >= 0)
+        key = room[: len(cell)]
+        np.copyto(key, cell)
         if not first:
             key += 1
         size = int(cell.max()) + 2
         if size > total.shape[1]:
-            more = np.zeros((len(orders), max(size, 2 * total.shape[1])))
-            more[:, : total.shape[1]] = total
-            total = more
+            total = _wider(total, max(size, 2 * total.shape[1]))
         # Not known is rare: whether it is there shows in the minimum.
-        missing = np.isnan(amount) if np.isnan(amount.min()) else None
+        missing = None if complete or not np.isnan(amount.min()) else np.isnan(amount)
         known = amount if missing is None else np.where(missing, 0.0, amount)
+        sums = total[:, first:]
         power, reached = known, 1
         for row, order in enumerate(orders):
             if order == COUNT:
-                add(total[row, first:], key, None)
+                add(sums[row], key, None)
             elif order != UNKNOWN:
+                if order > 1 and not len(powers):
+                    powers = np.empty(len(room))
                 for _ in range(order - reached):
-                    power = np.multiply(power, known, out=product[: len(known)])
+                    power = np.multiply(power, known, out=powers[: len(known)])
                 reached = order
-                add(total[row, first:], key, power)
+                add(sums[row], key, power)
             elif missing is not None:
-                add(total[row, first:], key, missing.astype(np.float64))
-    used = np.flatnonzero(total.any(axis=0))
-    return total[:, 1 : used[-1] + 1 if len(used) else 1]
+                add(sums[row], key, missing.astype(np.float64))
+    return total
+
+
+def _wider(sums: FloatArray, size: int) -> FloatArray:
+    """Return the sums with room for more cells: (m, c) -> (m, size)."""
+    found = np.zeros((len(sums), size))
+    found[:, : sums.shape[1]] = sums
+    return found
+
+
+def _together(parts: Sequence[FloatArray]) -> FloatArray:
+    """Add up sums of rows, of which some may know of fewer cells."""
+    total = _wider(parts[0], max(part.shape[1] for part in parts))
+    for part in parts[1:]:
+        total[:, : part.shape[1]] += part
+    return total
 
 
 def weighted_sums(
@@ -132,15 +167,19 @@ def weighted_sums(
     >>> weighted_sums(lambda rows: (place[rows], group[rows], amount[rows]), table, 3, 2).tolist()
     [[4.0, 0.0], [7.0, 10.0]]
     """
-    columns, key = np.ascontiguousarray(table.T), np.empty(CHUNK, dtype=np.intp)
-    total = np.zeros((len(columns), groups))
-    for first in range(0, count, CHUNK):
-        place, group, amount = rows(slice(first, min(first + CHUNK, count)))
-        own = key[: len(amount)]
-        np.copyto(own, group)
-        for sums, factor in zip(total, columns, strict=True):
-            add(sums, own, factor[place] * amount)
-    return total.T
+    columns = np.ascontiguousarray(table.T)
+
+    def some(begin: int, end: int) -> FloatArray:
+        total, room = np.zeros((len(columns), groups)), _room(slice(begin, end))
+        for first in range(begin, end, CHUNK):
+            place, group, amount = rows(slice(first, min(first + CHUNK, end)))
+            key = room[: len(group)]
+            np.copyto(key, group)
+            for sums, factor in zip(total, columns, strict=True):
+                add(sums, key, factor[place] * amount)
+        return total
+
+    return _together(threads.halves(some, count)).T
 
 
 def add(total: FloatArray, key: IntArray, weight: FloatArray | None) -> None:
@@ -150,6 +189,11 @@ def add(total: FloatArray, key: IntArray, weight: FloatArray | None) -> None:
         return
     added = np.bincount(key, weight)
     total[: len(added)] += added
+
+
+def _room(rows: slice) -> IntArray:
+    """Return room for the keys of a chunk, which is kept: fresh memory costs more than to write."""
+    return np.empty(min(CHUNK, rows.stop - rows.start), dtype=np.intp)
 
 
 # -- from cells to rows ----------------------------------------------------------------------------
@@ -201,31 +245,45 @@ def looked_up(found: IntArray, values: IntArray) -> Callable[[IntArray], IntArra
     """
     size = int(found.max(initial=-1)) + 2
     if size > DENSE:
-        return lambda cell: values[np.where(cell < 0, len(found), np.searchsorted(found, cell))]
+        return lambda cell: values[_among(found, cell)]
     table = np.full(size, values[-1], dtype=values.dtype)  # of the cell -1, the last one is read
     table[found] = values[:-1]
-    return lambda cell: table[cell]
+    return lambda cell: table.take(cell, mode="wrap")
 
 
-def used(cells: Cells, rows: int) -> IntArray:
-    """Return the cells that there are among some rows, ascending; see `places`."""
-    seen, far = np.zeros(1, dtype=np.bool_), []  # the first one stands for none
-    missing = 0  # the last one that was not seen yet
-    for first in range(0, rows, CHUNK):
-        cell = cells(slice(first, min(first + CHUNK, rows)))
+def _among(found: IntArray, cell: IntArray) -> IntArray:
+    """Return the place of each cell among those found, their number where it is not."""
+    place: IntArray = np.searchsorted(found, cell)
+    return np.where(found.take(place, mode="clip") == cell, place, len(found))
+
+
+def used(cells: Cells, rows: int, *, lowest: int = 0) -> IntArray:
+    """Return the cells that there are among some rows, ascending, from 0 or -1 on; see `places`."""
+
+    def some(begin: int, end: int) -> IntArray:
+        return _used(cells, slice(begin, end))
+
+    found = _distinct(np.concatenate(threads.shared(some, rows)))
+    return np.asarray(found[found >= lowest])
+
+
+def _used(cells: Cells, all_rows: slice) -> IntArray:
+    """Return the numbers from -1 on that there are among some rows."""
+    seen, far = np.zeros(1, dtype=np.bool_), []  # of each number, that of -1 first
+    missing = 0  # the number after the last one that was not seen yet
+    for first in range(all_rows.start, all_rows.stop, CHUNK):
+        cell = cells(slice(first, min(first + CHUNK, all_rows.stop)))
         size = int(cell.max()) + 2
-        if size <= len(seen) and cell.min() >= missing:
-            continue  # nothing new: all beyond the missing one were seen before
-        found = np.flatnonzero(np.bincount(cell + 1)) if size <= SPARSE else _distinct(cell) + 1
+        if size <= len(seen) and (cell.min() >= missing or seen.take(cell + ONE).all()):
+            continue  # nothing new
         if size > DENSE:
-            far.append(found)
+            far.append(_distinct(cell))
             continue
         if size > len(seen):
             seen = np.append(seen, np.zeros(size - len(seen), dtype=np.bool_))
-        seen[found] = True
-        missing = len(seen) - 1 - int(seen[::-1].argmin())
-    found = _distinct(np.concatenate((np.flatnonzero(seen), *far))) - 1
-    return np.asarray(found[found >= 0])
+        seen[cell + ONE] = True
+        missing = -1 if seen.all() else len(seen) - 1 - int(seen[::-1].argmin())
+    return np.concatenate((np.flatnonzero(seen) - 1, *far))
 
 
 def _distinct(values: IntArray) -> IntArray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from funnel.kernels import threads
 from funnel.kernels.trace import first_rows, whole_deals
 from funnel.typing import NO_DAY
 
@@ -116,21 +118,30 @@ def _count(  # noqa: PLR0917 - as `count_stays`
 ) -> IntArray:
     """(r,), (r,), (r,) -> (l, s * (s + 1)): stays by length and move, late ones as if fresh."""
     cells = np.zeros(number_of_cells(states, until - since + 1), dtype=np.int64)
-    blocks = list(whole_deals(deal, BLOCK))
-    room = np.empty(max((rows.stop - rows.start for rows in blocks), default=0), dtype=np.intp)
-    longest = 0
-    for block in blocks:
-        log = deal[block], at[block], stage[block]
-        found = 0
-        for rows in whole_deals(log[0], CHUNK):
-            key = _keys(*_moves(*log, rows), since, states, until)
-            room[found : found + len(key)] = key
-            found += len(key)
-        counted = np.bincount(room[:found])
-        cells[: len(counted)] += counted
-        longest = max(longest, len(counted) - 1)
+    blocks, adding = list(whole_deals(deal, BLOCK)), threading.Lock()
+    most = max((rows.stop - rows.start for rows in blocks), default=0)
+
+    def some(begin: int, end: int) -> int:
+        """Count the blocks that begin in a range of rows, and return the highest cell."""
+        room, highest = np.empty(most, dtype=np.intp), 0
+        for block in blocks:
+            if not begin <= block.start < end:
+                continue
+            log = deal[block], at[block], stage[block]
+            found = 0
+            for rows in whole_deals(log[0], CHUNK):
+                key = _keys(*_moves(*log, rows), since, states, until)
+                room[found : found + len(key)] = key
+                found += len(key)
+            counted = np.bincount(room[:found])
+            with adding:
+                cells[: len(counted)] += counted
+            highest = max(highest, len(counted) - 1)
+        return highest
+
+    highest = max(threads.shared(some, len(deal)))
     moves = states * (states + 1)
-    return cells.reshape(-1, moves)[: longest // moves + 1]
+    return cells.reshape(-1, moves)[: highest // moves + 1]
 
 
 def _moves(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["first_number", "forget", "get", "put", "shared"]
+__all__ = ["first_number", "get", "halves", "put", "shared"]
 
 T = TypeVar("T")
 
@@ -33,43 +32,17 @@ def first_number(said: str, cores: int) -> int:
     return max(int(said), 1) if said else min(cores, 2)
 
 
-class _Setting:
-    """The number of threads, and the workers beside the caller, made when first needed."""
-
-    def __init__(self) -> None:
-        """Begin with the number in the environment."""
-        self.lock = threading.Lock()
-        self.number = first_number(os.environ.get("FUNNEL_THREADS", ""), os.cpu_count() or 1)
-        self.workers: ThreadPoolExecutor | None = None
-
-    def pool(self) -> ThreadPoolExecutor:
-        """Return the workers; a pool that nobody holds any more ends by itself."""
-        with self.lock:
-            if self.workers is None:
-                self.workers = ThreadPoolExecutor(max(self.number - 1, 1), "funnel")
-            return self.workers
-
-
-SETTING = _Setting()
+SETTING = [first_number(os.environ.get("FUNNEL_THREADS", ""), os.cpu_count() or 1)]
 
 
 def get() -> int:
     """Return the number of threads."""
-    return SETTING.number
+    return SETTING[0]
 
 
 def put(number: int) -> None:
     """Change the number of threads; work that runs keeps the number it began with."""
-    with SETTING.lock:
-        SETTING.workers, SETTING.number = None, number
-
-
-def forget() -> None:
-    """Forget the workers in a new process: threads do not survive a fork."""
-    SETTING.lock, SETTING.workers = threading.Lock(), None
-
-
-os.register_at_fork(after_in_child=forget)
+    SETTING[0] = number
 
 
 def shared(function: Callable[[int, int], T], rows: int) -> list[T]:
@@ -77,11 +50,30 @@ def shared(function: Callable[[int, int], T], rows: int) -> list[T]:
 
     One range where there are few rows. The number of threads changes nothing but the ranges.
     """
-    parts = min(SETTING.number, rows // LEAST)
-    if parts <= 1:
-        return [function(0, rows)]
-    edges = [rows * part // parts for part in range(parts + 1)]
-    pool = SETTING.pool()
-    later = [pool.submit(function, *ends) for ends in itertools.pairwise(edges[1:])]
-    first = function(0, edges[1])
-    return [first, *(task.result() for task in later)]
+    parts = max(min(get(), rows // LEAST), 1)
+    return _beside(function, [rows * part // parts for part in range(parts + 1)])
+
+
+def halves(function: Callable[[int, int], T], rows: int) -> list[T]:
+    """Call a function for two halves of the rows, as `shared` does for its ranges.
+
+    There are two (one where there are few rows) whatever the number of threads, so that what is
+    added up of them is rounded alike.
+    """
+    edges = [0, rows] if rows < 2 * LEAST else [0, rows // 2, rows]
+    if get() > 1:
+        return _beside(function, edges)
+    return [function(*ends) for ends in itertools.pairwise(edges)]
+
+
+def _beside(function: Callable[[int, int], T], edges: list[int]) -> list[T]:
+    """Call a function for ranges of rows at the same time, the first one in this thread.
+
+    Workers begin anew each time: they take a tenth of a millisecond, and a fork leaves none behind.
+    """
+    if len(edges) <= 2:
+        return [function(*edges)]
+    with ThreadPoolExecutor(len(edges) - 2, "funnel") as workers:
+        later = [workers.submit(function, *ends) for ends in itertools.pairwise(edges[1:])]
+        first = function(*edges[:2])
+        return [first, *(task.result() for task in later)]

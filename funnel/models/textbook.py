@@ -9,10 +9,12 @@ import numpy as np
 
 from funnel.errors import ValidationError
 from funnel.kernels.cells import COUNT
+from funnel.kernels.promises import OVERDUE, UNDATED
 from funnel.models._cells import gathered
 from funnel.models.base import FittedModel, StageModel
 from funnel.stages import Outcome
-from funnel.tables.sums import cell_sums, extremes
+from funnel.tables.codes import promises, span
+from funnel.tables.sums import cell_sums
 from funnel.typing import NO_DAY
 
 if TYPE_CHECKING:
@@ -23,11 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FittedTextbook", "Textbook", "TextbookSummary"]
 
-UNDATED, OVERDUE = 0, 1
-"""Promises that there are not, and that have passed; d days ahead is `OVERDUE` + d."""
-
 NEVER = 2**31
-LATEST = np.int32(2**31 - 1)
 
 
 def _days(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -99,15 +97,7 @@ class FittedTextbook:
 
     def cells(self, pipeline: Pipeline, /) -> IntArray:
         """Return the cell of each deal, (n,): its promise, in days ahead, and its stage."""
-        promise, states = pipeline.expected_close, np.int32(len(pipeline.funnel.ids))
-        first = promise.min(initial=LATEST)
-        place = promise if first > pipeline.as_of else np.clip(promise, pipeline.as_of, LATEST)
-        place = place - np.int32(pipeline.as_of - OVERDUE)
-        if first == NO_DAY:
-            place *= promise != NO_DAY
-        place *= states
-        place += pipeline.stage
-        return place
+        return promises(pipeline)
 
     def cell_stages(self, cells: IntArray, pipeline: Pipeline, /) -> IntArray:
         """Return the code of the stage of each cell: (c,) -> (c,)."""
@@ -115,7 +105,7 @@ class FittedTextbook:
 
     def cell_curves(self, cells: IntArray, pipeline: Pipeline, dates: DateArray, /) -> FloatArray:
         """Return the win curves of cells that `cells` gave, ascending: (c,), (k,) -> (c, k)."""
-        place, stage = np.divmod(cells, len(pipeline.funnel.ids))
+        place, stage = np.divmod(cells.astype(np.int64), len(pipeline.funnel.ids))
         closing = place - OVERDUE
         for code, days in ((UNDATED, self.undated_after), (OVERDUE, self.overdue_after)):
             closing[place == code] = NEVER if days is None else days
@@ -124,10 +114,7 @@ class FittedTextbook:
 
     def notes(self, pipeline: Pipeline) -> tuple[str, ...]:
         """Say how many open deals have no promise, or an overdue one, and where they went."""
-        if (
-            not len(pipeline)
-            or extremes(pipeline, "expected_close", pipeline.expected_close)[0] > pipeline.as_of
-        ):
+        if not len(pipeline) or span(pipeline, "expected_close")[0] > pipeline.as_of:
             return ()
         count, amount = (
             cell_sums(pipeline, self.numbering, self.cells, order) for order in (COUNT, 1)

@@ -126,8 +126,11 @@ def in_funnel(pipeline: Pipeline, funnel: Funnel) -> Pipeline:
             f"{', '.join(funnel.ids)}. Change probabilities by funnel.with_probabilities()."
         )
         raise SchemaMismatchError(msg)
-    found = attrs.evolve(pipeline, schema=attrs.evolve(pipeline.schema, funnel=funnel))
-    found.statistics.update(pipeline.statistics)
+    schema = attrs.evolve(pipeline.schema, funnel=funnel)
+    found = type(pipeline).__new__(type(pipeline))  # nothing of the deals is looked at again
+    found.__dict__.update(
+        {**pipeline.__dict__, "schema": schema, "statistics": dict(pipeline.statistics)}
+    )
     return found
 
 

@@ -40,19 +40,22 @@ def _ranks(names: tuple[str, ...]) -> IntArray | None:
     order = sorted(range(len(names)), key=names.__getitem__)
     if order == list(range(len(names))):
         return None
-    rank = np.full(len(names) + 1, -1, dtype=np.int64)
+    rank = np.full(len(names) + 1, -1, dtype=np.int32)
     rank[order] = np.arange(len(names))
     return frozen(rank)
 
 
 def _combinations(pipeline: Pipeline, by: Sequence[str]) -> IntArray:
-    """Return the combination of values of each deal, (n,), numbered in the order of their keys."""
-    code: IntArray = np.zeros(0 if by else len(pipeline), dtype=np.int64)
-    for name in by:
+    """Return the combination of values of each deal, (n,), numbered in the order of their keys.
+
+    The first number is -1, of deals of which no value is known.
+    """
+    code: IntArray = np.zeros(len(pipeline), dtype=np.int32)
+    for place, name in enumerate(by):
         names, values = _labels(pipeline, name)
         rank = _ranks(names)
-        digit = (values if rank is None else rank[values]) + 1
-        code = code.astype(np.int64) * (len(names) + 1) + digit if len(code) else digit
+        digit = values if rank is None else rank.take(values, mode="wrap")
+        code = (code + np.int64(1)) * (len(names) + 1) + digit if place else digit
     return code
 
 
@@ -69,8 +72,9 @@ def _used(pipeline: Pipeline, by: Sequence[str]) -> tuple[Keys, IntArray]:
             found: IntArray = np.zeros(min(len(pipeline), 1), dtype=np.int64)
             return ((),) * len(found), found
         labels = [["", *sorted(_labels(pipeline, name)[0])] for name in by]
-        found = used(lambda rows: _combinations(view(pipeline, rows), by), len(pipeline))
-        digits = np.unravel_index(found, [len(names) for names in labels])
+        rows = len(pipeline)
+        found = used(lambda some: _combinations(view(pipeline, some), by), rows, lowest=-1)
+        digits = np.unravel_index(found + 1, [len(names) for names in labels])
         pairs = zip(labels, digits, strict=True)
         values = [np.array(names, dtype=object)[digit] for names, digit in pairs]
         return tuple(zip(*values, strict=True)), found
@@ -83,6 +87,8 @@ def numbers_of_groups(pipeline: Pipeline, by: Sequence[str]) -> Callable[[Pipeli
     found = _used(pipeline, by)[1]
     if len(found) and len(found) == found[-1] - found[0] + 1:
         first = int(found[0])
+        if first == 0:
+            return lambda deals: _combinations(deals, by)
         return lambda deals: _combinations(deals, by) - first
     place = looked_up(found, np.arange(len(found) + 1, dtype=np.int32))
     return lambda deals: place(_combinations(deals, by))

@@ -19,6 +19,7 @@ from funnel.stages import Outcome
 from funnel.tables import _build, _deals
 from funnel.tables._deals import COUNTS, DAYS, STAGES
 from funnel.tables._names import Names, as_ids, require_unique, to_names
+from funnel.tables.codes import encode
 from funnel.tables.currency import On, Rates, convert
 from funnel.tables.schema import Column, Schema
 from funnel.tables.table import Table
@@ -98,6 +99,7 @@ class Pipeline(Table):
             object.__setattr__(self, name, frozen(getattr(self, name)))
         owned = {name: frozen(values) for name, values in self.columns.items()}
         object.__setattr__(self, "columns", types.MappingProxyType(owned))
+        encode(self)
 
     @classmethod
     def from_columns(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import numpy as np
 
-from funnel.kernels import threads
 from funnel.kernels._units import unit_of
 from funnel.kernels.arrays import frozen
 from funnel.kernels.cells import CHUNK, COUNT, UNKNOWN, power_sums
 from funnel.stages import Outcome
 from funnel.tables._names import Names
+from funnel.tables.codes import span
 from funnel.tables.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ __all__ = [
     "cell_sums",
     "common_unit_of",
     "count_open",
-    "extremes",
     "kept",
     "largest_deals",
     "view",
@@ -92,7 +92,8 @@ class _View(Pipeline):
 def view(pipeline: Pipeline, rows: slice | IntArray) -> Pipeline:
     """Return some deals without touching a column that is not read, or copying a slice of one."""
     found = _View.__new__(_View)
-    found.__dict__["_whole"] = pipeline, rows
+    spans = pipeline.__dict__.setdefault("_spans", {})
+    found.__dict__.update(_whole=(pipeline, rows), _spans=spans)
     return found
 
 
@@ -123,23 +124,6 @@ def kept(owner: Keeping, key: Hashable, make: Callable[[], Any]) -> Any:  # noqa
     return found
 
 
-def extremes(pipeline: Pipeline, name: str, column: IntArray) -> tuple[int, int]:
-    """Return the lowest and the highest value of a column, (0, -1) where there are no deals."""
-
-    def some(begin: int, end: int) -> tuple[int, int]:
-        low, high = int(column[begin]), int(column[begin])
-        for first in range(begin, end, CHUNK):
-            part = column[first : min(first + CHUNK, end)]
-            low, high = min(low, int(part.min())), max(high, int(part.max()))
-        return low, high
-
-    def search() -> tuple[int, int]:
-        found = threads.shared(some, len(column)) if len(column) else [(0, -1)]
-        return min(low for low, _ in found), max(high for _, high in found)
-
-    return kept(pipeline, ("extremes", name), search)  # type: ignore[no-any-return]
-
-
 def cell_sums(
     pipeline: Pipeline, numbering: Hashable, cells: Callable[[Pipeline], IntArray], order: int
 ) -> FloatArray:
@@ -163,7 +147,12 @@ def cell_sums(
         lambda: dict(
             zip(
                 powers,
-                power_sums(lambda rows: cells(view(pipeline, rows)), pipeline.amount, powers),
+                power_sums(
+                    lambda rows: cells(view(pipeline, rows)),
+                    pipeline.amount,
+                    powers,
+                    complete=not math.isnan(span(pipeline, "amount")[0]),
+                ),
                 strict=True,
             )
         ),

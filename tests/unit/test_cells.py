@@ -13,7 +13,16 @@ from funnel.forecasting import _cells, _many
 from funnel.forecasting._books import CellBook
 from funnel.forecasting._states import States
 from funnel.kernels import compound, threads
-from funnel.kernels.cells import CHUNK, COUNT, UNKNOWN, gather, places, power_sums, used
+from funnel.kernels.cells import (
+    CHUNK,
+    COUNT,
+    UNKNOWN,
+    gather,
+    places,
+    power_sums,
+    used,
+    weighted_sums,
+)
 from funnel.models._cells import curves, days_since
 from funnel.tables import sums
 from funnel.typing import NO_DAY
@@ -21,17 +30,6 @@ from funnel.typing import NO_DAY
 HORIZON = fn.Horizon.months("2026-05-01", 9)
 HISTORY = fn.datasets.simulate(900, rng=4).history.until("2026-06-15")
 MODELS = pytest.mark.parametrize("model", ["textbook", "win-rate", "stage-duration", "semi-markov"])
-
-
-@pytest.fixture
-def two_threads():
-    """Two threads for tables of any size."""
-    before = threads.get(), threads.LEAST
-    threads.LEAST = 1
-    fn.set_threads(2)
-    yield
-    threads.LEAST = before[1]
-    fn.set_threads(before[0])
 
 
 def sums_one_by_one(cell, amount, orders, size):
@@ -109,12 +107,17 @@ def test_threads_change_nothing():
     """Not the last bit of what is found, added up or gathered."""
     cell, amount = random_cells(150_000, np.random.default_rng(2))
     table = np.random.default_rng(2).random((5000, 2))
+
+    def factors(rows):
+        return np.maximum(cell[rows], 0), cell[rows] % 7, np.nan_to_num(amount[rows])
+
     asked = []
     for number in (1, 2, 3):
         fn.set_threads(number)
         found, place = places(lambda rows: cell[rows], len(cell))
         sums = power_sums(lambda rows: cell[rows], amount, (COUNT, UNKNOWN, 1, 4))
-        asked.append((found, place, sums, gather(table[: len(found) + 1], place)))
+        weighted = weighted_sums(factors, table, len(cell), 7)
+        asked.append((found, place, sums, weighted, gather(table[: len(found) + 1], place)))
     for more in asked[1:]:
         assert all(map(np.array_equal, asked[0], more))
 
@@ -126,6 +129,17 @@ def test_cells_that_come_late_are_found(late):
     cell = np.append(cell, late).astype(np.int32)
     found = used(lambda rows: cell[rows], len(cell))
     assert np.array_equal(np.unique(cell[cell >= 0]), found)
+    assert np.array_equal(np.unique(cell), used(lambda rows: cell[rows], len(cell), lowest=-1))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_the_highest_number_of_a_narrow_kind_is_a_cell(kind):
+    """One more would not fit into it."""
+    cell = np.full(2 * CHUNK, np.iinfo(kind).max, dtype=kind)
+    cell[0] = 0
+    assert [0, np.iinfo(kind).max] == used(lambda rows: cell[rows], len(cell)).tolist()
+    counted = power_sums(lambda rows: cell[rows], np.ones(len(cell)), (COUNT,))[0]
+    assert (1.0, len(cell) - 1.0) == (counted[0], counted[-1])
 
 
 def test_the_only_cell_that_was_missing_is_found():
@@ -136,12 +150,26 @@ def test_the_only_cell_that_was_missing_is_found():
 
 @pytest.mark.usefixtures("two_threads")
 def test_ranges_cover_all_rows_in_order():
-    """The caller has the first range, workers the others."""
+    """The caller has the first range, workers the others; sums are made of two halves."""
     fn.set_threads(3)
-    for _ in range(2):
-        assert [(0, 3), (3, 6), (6, 10)] == threads.shared(lambda *ends: ends, 10)
-    threads.forget()  # as in a process that was forked
     assert [(0, 3), (3, 6), (6, 10)] == threads.shared(lambda *ends: ends, 10)
+    for number in (1, 2, 3):
+        fn.set_threads(number)
+        assert [(0, 5), (5, 11)] == threads.halves(lambda *ends: ends, 11)
+    assert [(0, 1)] == threads.halves(lambda *ends: ends, 1)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_what_a_worker_raises_is_raised():
+    """It is not lost with its thread."""
+
+    def broken(begin, end):
+        if begin:
+            msg = f"{begin} to {end}"
+            raise ValueError(msg)
+
+    with pytest.raises(ValueError, match="5 to 10"):
+        threads.shared(broken, 10)
 
 
 def test_the_environment_says_how_many_threads_there_are():

@@ -113,6 +113,30 @@ def test_only_what_nothing_tells_apart_is_counted_together():
     assert _journeys.counted_visits(held, scope).number is None
 
 
+@pytest.mark.usefixtures("two_threads")
+def test_threads_count_the_same_stays(monkeypatch):
+    """Blocks of two ranges of rows, more of them than threads."""
+    monkeypatch.setattr(stays, "CHUNK", 100)
+    monkeypatch.setattr(stays, "BLOCK", 1_000)
+    history = _history(2_000)
+    found = []
+    for number in (1, 2, 5):
+        fn.set_threads(number)
+        found.append(
+            stays.count_stays(
+                history.deal,
+                history.at,
+                history.stage,
+                first_entered=history.first_entered,
+                states=len(history.funnel.ids),
+                since=history.observed_from,
+                until=history.observed_until,
+            )
+        )
+    for more in found[1:]:
+        assert all(map(np.array_equal, found[0], more))
+
+
 def test_an_empty_log_has_no_stays():
     """No rows, no kinds."""
     nothing = np.empty(0, dtype=np.int32)
