@@ -12,8 +12,9 @@ def set_threads(number: int, /) -> None:
     """Set how many threads work on one table, for the whole process.
 
     No result depends on it, not by its last bit. A second thread takes its share of looking up,
-    counting, adding up and gathering; sums of amounts are made by two at most. Tables of less than
-    some two million rows are worked on by the caller alone.
+    counting, adding up and gathering; sums of amounts are made by two at most, and snapshots of
+    many days are prepared by one while the caller works with the one before. Tables of less than
+    one or two million rows are worked on by the caller alone.
 
     Parameters
     ----------

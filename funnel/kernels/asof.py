@@ -32,7 +32,8 @@ def rows_on(
 ) -> Iterator[IntArray]:
     """Yield the rows that hold at the end of each day: the last one of every deal that has any.
 
-    ``(r,), (r,), d days in any order -> d times (k,)``, ascending.
+    ``(r,), (r,), d days in any order -> d times (k,)``, ascending, of the narrowest kind. Those of
+    the next day are searched for while the caller works with these.
 
     Parameters
     ----------
@@ -66,14 +67,19 @@ def rows_on(
     if among is not None:
         lengths *= among
     most = int(deal[-1]) + 1 if len(deal) else 0
-    for day in place.astype(code):
-        found, count = np.empty(most, dtype=np.intp), 0
+    kind = np.int32 if len(at) < 1 << 31 else np.intp  # they wait beside those of the day before
+
+    def held_on(day: IntArray) -> IntArray:
+        found: IntArray = np.empty(most, dtype=kind)
+        count = 0
         for rows in _ranges(len(at), 16 * CHUNK):  # bytes, so more of them
             held = np.flatnonzero(np.subtract(day, begins[rows]) < lengths[rows])
-            np.add(held, rows.start, out=found[count : count + len(held)])
+            np.add(held, rows.start, out=found[count : count + len(held)], casting="same_kind")
             count += len(held)
         found.resize(count, refcheck=False)
-        yield found
+        return found
+
+    yield from threads.ahead(map(held_on, place.astype(code)), len(at))
 
 
 def _ranges(length: int, size: int) -> Iterator[slice]:

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["first_number", "get", "halves", "put", "shared"]
+__all__ = ["ahead", "first_number", "get", "halves", "put", "shared"]
 
 T = TypeVar("T")
 
@@ -64,6 +64,21 @@ def halves(function: Callable[[int, int], T], rows: int) -> list[T]:
     if get() > 1:
         return _beside(function, edges)
     return [function(*ends) for ends in itertools.pairwise(edges)]
+
+
+def ahead(found: Iterator[T], rows: int) -> Iterator[T]:
+    """Yield what an iterator yields, the next one being made while the caller works with the last.
+
+    Not where there are few rows: the caller makes it when it asks.
+    """
+    if get() == 1 or rows < LEAST:
+        yield from found
+        return
+    with ThreadPoolExecutor(1, "funnel") as worker:
+        later = worker.submit(next, found, None)
+        while (one := later.result()) is not None:
+            later = worker.submit(next, found, None)
+            yield one
 
 
 def _beside(function: Callable[[int, int], T], edges: list[int]) -> list[T]:

@@ -1,9 +1,13 @@
 """Expected values are worked out by hand on two small deals, see the comments."""
 
+import itertools
+import threading
+
 import numpy as np
 import pytest
 
-from funnel.kernels import asof, trace
+import funnel as fn
+from funnel.kernels import asof, threads, trace
 from funnel.typing import NO_DAY
 
 # States: 0 qualify, 1 propose, 2 on hold, 3 negotiate, 4 won, 5 lost, 6 removed.
@@ -131,3 +135,27 @@ def test_within_a_day_nothing_is_pushed():
     deal, at = np.zeros(5, dtype=int), np.array([0, 1, 1, 2, 2])
     found = trace.pushes(deal, at, promise, np.zeros(5, dtype=int))
     assert [0, 0, 1, 1, 1] == found.tolist()
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_the_rows_of_the_next_day_are_there_before_they_are_asked_for():
+    """They are the same; whoever stops in the middle leaves no thread behind."""
+    days = [9, 3, 5, 5, -1, 400]
+    found = [rows.tolist() for rows in asof.rows_on(DEAL, AT, days)]
+    fn.set_threads(1)
+    assert found == [rows.tolist() for rows in asof.rows_on(DEAL, AT, days)]
+    fn.set_threads(2)
+    for asked in (1, len(days)):
+        some = asof.rows_on(DEAL, AT, days)
+        assert found[:asked] == [rows.tolist() for rows in itertools.islice(some, asked)]
+        some.close()
+        assert not [one for one in threading.enumerate() if one.name.startswith("funnel")]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_what_fails_ahead_of_its_time_is_raised_when_it_is_asked_for():
+    """After what came before it."""
+    found = threads.ahead((1 // number for number in (1, 0)), 1)
+    assert next(found) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(found)
