@@ -9,6 +9,7 @@ import numpy as np
 from funnel.forecasting import _cells
 from funnel.forecasting._parts import BOOKED
 from funnel.kernels.cells import UNKNOWN, looked_up, weighted_sums
+from funnel.kernels.keys import of_rows
 from funnel.tables.groups import numbers_of_groups
 from funnel.tables.sums import cell_sums, view
 
@@ -73,7 +74,7 @@ def _classes(answers: FloatArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     cells but `rows` are in none, which is the number after the last.
     """
     number, answers = np.full(answers.shape[1], -1), answers[:, rows]
-    order = np.lexsort(answers)
+    order = np.argsort(of_rows(list(answers)), kind="stable")  # alike ones follow each other
     answers = answers[:, order]
     new = np.append(True, (answers[:, 1:] != answers[:, :-1]).any(axis=0))[: len(rows)]
     first = order[new]  # the sort is stable

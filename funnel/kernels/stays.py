@@ -118,16 +118,16 @@ def _count(  # noqa: PLR0917 - as `count_stays`
 ) -> IntArray:
     """(r,), (r,), (r,) -> (l, s * (s + 1)): stays by length and move, late ones as if fresh."""
     cells = np.zeros(number_of_cells(states, until - since + 1), dtype=np.int64)
-    blocks, adding = list(whole_deals(deal, BLOCK)), threading.Lock()
-    most = max((rows.stop - rows.start for rows in blocks), default=0)
+    adding = threading.Lock()
 
     def some(begin: int, end: int) -> int:
-        """Count the blocks that begin in a range of rows, and return the highest cell."""
+        """Count the deals that begin in a range of rows, and return the highest cell."""
+        mine = slice(*(_begin(deal, row) for row in (begin, end)))
+        blocks = list(whole_deals(deal[mine], BLOCK))
+        most = max((rows.stop - rows.start for rows in blocks), default=0)
         room, highest = np.empty(most, dtype=np.intp), 0
         for block in blocks:
-            if not begin <= block.start < end:
-                continue
-            log = deal[block], at[block], stage[block]
+            log = deal[mine][block], at[mine][block], stage[mine][block]
             found = 0
             for rows in whole_deals(log[0], CHUNK):
                 key = _keys(*_moves(*log, rows), since, states, until)
@@ -142,6 +142,11 @@ def _count(  # noqa: PLR0917 - as `count_stays`
     highest = max(threads.shared(some, len(deal)))
     moves = states * (states + 1)
     return cells.reshape(-1, moves)[: highest // moves + 1]
+
+
+def _begin(deal: IntArray, row: int) -> int:
+    """Return the first row of the deal of a row."""
+    return int(np.searchsorted(deal, deal[row])) if row < len(deal) else row
 
 
 def _moves(
