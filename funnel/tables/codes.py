@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["encode", "promises", "span"]
 
+MANY = 1 << 16
+"""Deals from which on it is worth while to look everything up before it is asked for."""
+
 SPANNED = ("stage", "amount", "expected_close", "currency")
 """What every forecast wants to know the span of."""
 
 
 def encode(pipeline: Pipeline) -> None:
-    """Look everything up; a table that is read when it is asked does so then."""
+    """Look everything up in a large table; elsewhere it is done when it is asked for."""
+    if len(pipeline) < MANY:
+        return
     for name in SPANNED:
         span(pipeline, name)
     promises(pipeline)

@@ -16,6 +16,7 @@ from funnel.typing import NO_DAY
 
 HISTORY = fn.datasets.simulate(300, rng=6).history
 BUILT = HISTORY.snapshot().select(slice(None))
+PARTS = ("_spans", "_promises")
 
 
 def one_by_one(pipeline):
@@ -67,7 +68,6 @@ def test_promises_are_days_ahead_and_stages(days, as_of):
 def test_promises_of_a_snapshot_and_of_its_deals(tmp_path):
     """A snapshot makes them when it is asked, a part cuts them, a saved table makes them anew."""
     snapshot = HISTORY.snapshot()
-    assert "_promises" not in snapshot.__dict__
     assert one_by_one(snapshot) == codes.promises(snapshot).tolist()
     assert codes.promises(snapshot) is codes.promises(snapshot)
     some = view(snapshot, slice(20, 90))
@@ -85,17 +85,23 @@ def test_two_threads_make_the_same_promises(monkeypatch):
     assert one_by_one(BUILT) == codes.promises(attrs.evolve(BUILT)).tolist()
 
 
-def test_spans_are_looked_up_with_the_table():
-    """Of a part they are those of the whole; of a snapshot they are looked up when asked for."""
-    assert set(codes.SPANNED) == set(BUILT.__dict__["_spans"])
+def test_a_large_table_is_looked_at_when_it_is_built(monkeypatch):
+    """A small one, or a snapshot, when it is asked."""
+    assert not set(PARTS) & set(attrs.evolve(BUILT).__dict__)
+    monkeypatch.setattr(codes, "MANY", len(BUILT))
+    built = attrs.evolve(BUILT)
+    assert set(PARTS) < set(built.__dict__)
+    assert set(codes.SPANNED) == set(built.__dict__["_spans"])
+    assert not set(PARTS) & set(HISTORY.snapshot().__dict__)
+
+
+def test_spans_of_a_part_are_those_of_the_whole():
+    """Of all columns that every forecast looks at."""
     some = view(BUILT, slice(3))
     for name in codes.SPANNED:
         column = BUILT.stage if name == "stage" else BUILT.columns[name]
         assert (column.min(), column.max()) == codes.span(BUILT, name)
         assert codes.span(some, name) == codes.span(BUILT, name)
-    snapshot = HISTORY.snapshot()
-    assert "_spans" not in snapshot.__dict__
-    assert (snapshot.stage.min(), snapshot.stage.max()) == codes.span(snapshot, "stage")
 
 
 def test_a_span_of_unknown_numbers_is_unknown(monkeypatch):
@@ -112,7 +118,8 @@ def test_a_span_of_unknown_numbers_is_unknown(monkeypatch):
 def test_other_probabilities_look_at_no_deal_again(monkeypatch):
     """What was kept goes along, and what is made of the new table is not seen by the old one."""
     expected = fn.forecast(BUILT, fn.Horizon.months("2026-07-01", 3), "textbook").expected
-    monkeypatch.setattr("funnel.tables.pipeline.encode", lambda _: pytest.fail("a further look"))
+    monkeypatch.setattr(codes, "coded", lambda *_: pytest.fail("a further look"))
+    monkeypatch.setattr(codes, "span_of", lambda *_: pytest.fail("a further look"))
     half = {stage.id: 0.5 * stage.win_probability for stage in BUILT.funnel.stages}
     other = BUILT.with_funnel(BUILT.funnel.with_probabilities(half))
     assert codes.promises(other) is codes.promises(BUILT)
