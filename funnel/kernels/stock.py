@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from funnel.kernels import threads
 from funnel.kernels.cells import CHUNK, add
 
 if TYPE_CHECKING:
@@ -57,25 +58,31 @@ def stock_on(
     last = int(at.max(initial=0))
     first = int(at.min(initial=last))
     places = np.searchsorted(days, np.arange(first, last + 1))
-    sides = np.zeros((2, 3, (len(days) + 1) * (size + 1)))  # entries and exits
-    for begin in range(0, len(at), CHUNK):
-        rows, onward = slice(begin, begin + CHUNK), slice(begin, begin + CHUNK + 1)
-        place = places.take(np.subtract(at[onward], first, dtype=np.intp))
-        final = deal[onward][1:] != deal[onward][:-1]
-        entered, known, cell = place[: len(at[rows])], amount[rows], cells(rows)
-        left = np.full(len(known), len(days))  # the last row of a deal holds for good
-        np.maximum(place[1:], final * len(days), out=left[: len(final)])
-        missing = None
-        if np.isnan(known.min()):  # not known is rare: whether it is there shows in the minimum
-            missing = np.flatnonzero(np.isnan(known))
-            known = np.nan_to_num(known)
-        for key, (count, money, unknown) in zip((entered, left), sides, strict=True):
-            np.multiply(key, size + 1, out=key)
-            np.add(key, cell, out=key)
-            add(count, key, None)
-            add(money, key, known)
-            if missing is not None:
-                add(unknown, key[missing], None)
+
+    def some(begin: int, end: int) -> FloatArray:
+        sides = np.zeros((2, 3, (len(days) + 1) * (size + 1)))  # entries and exits
+        for first_row in range(begin, end, CHUNK):
+            last_row = min(first_row + CHUNK, end)
+            rows, onward = slice(first_row, last_row), slice(first_row, last_row + 1)
+            place = places.take(np.subtract(at[onward], first, dtype=np.intp))
+            final = deal[onward][1:] != deal[onward][:-1]
+            entered, known, cell = place[: len(at[rows])], amount[rows], cells(rows)
+            left = np.full(len(known), len(days))  # the last row of a deal holds for good
+            np.maximum(place[1:], final * len(days), out=left[: len(final)])
+            missing = None
+            if np.isnan(known.min()):  # not known is rare: whether it is there shows in the minimum
+                missing = np.flatnonzero(np.isnan(known))
+                known = np.nan_to_num(known)
+            for key, (count, money, unknown) in zip((entered, left), sides, strict=True):
+                np.multiply(key, size + 1, out=key)
+                np.add(key, cell, out=key)
+                add(count, key, None)
+                add(money, key, known)
+                if missing is not None:
+                    add(unknown, key[missing], None)
+        return sides
+
+    sides = np.sum(threads.halves(some, len(at)), axis=0)
     change = (sides[0] - sides[1]).reshape(3, -1, size + 1)
     count, money, unknown = np.cumsum(change, axis=1)[:, :-1, :-1]
     money[count == unknown] = 0.0  # what came and went leaves no crumbs
