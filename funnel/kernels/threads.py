@@ -45,12 +45,13 @@ def put(number: int) -> None:
     SETTING[0] = number
 
 
-def shared(function: Callable[[int, int], T], rows: int) -> list[T]:
+def shared(function: Callable[[int, int], T], rows: int, *, least: int | None = None) -> list[T]:
     """Call a function for ranges of rows, ``[begin, end)`` in order, and return what it returns.
 
-    One range where there are few rows. The number of threads changes nothing but the ranges.
+    One range where there are few rows: less than `least` for a thread, by default `LEAST`. The
+    number of threads changes nothing but the ranges.
     """
-    parts = max(min(get(), rows // LEAST), 1)
+    parts = max(min(get(), rows // (least or LEAST)), 1)
     return _beside(function, [rows * part // parts for part in range(parts + 1)])
 
 

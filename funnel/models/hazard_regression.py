@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 from funnel.errors import ExtrapolationWarning
-from funnel.kernels import clock, scored
+from funnel.kernels import clock, scored, threads
 from funnel.kernels.arrays import frozen
 from funnel.kernels.ridge import LIMIT
 from funnel.models._covariates import Term, design, from_pipeline, terms_of, width
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FittedHazardRegression", "HazardRegression"]
 
-CELLS = 10_000_000  # numbers held at a time: deals x targets x days
+CELLS = 4_000_000  # numbers held at a time: deals x targets x days
 
 
 @attrs.frozen(eq=False)
@@ -229,13 +229,16 @@ class FittedHazardRegression:
         points, number, weight = model.nodes(later)
         fresh = model.fresh(points, days)
         step = max(CELLS // (len(model.used) * days), 1)
-        for begin in range(0, len(pipeline), step):
-            part = slice(begin, begin + step)
-            age = pipeline.days_in_stage[part].astype(np.int64)
-            leaving = model.leaving(state[part], age, now[part], days)
-            found[part] = scored.sojourn_wins(
-                leaving, number[part], weight[part], fresh, ahead, won=model.won
-            )
+
+        def some(first: int, last: int) -> None:
+            for part in (slice(row, row + step) for row in range(first * step, last * step, step)):
+                age = pipeline.days_in_stage[part].astype(np.int64)
+                leaving = model.leaving(state[part], age, now[part], days)
+                found[part] = scored.sojourn_wins(
+                    leaving, number[part], weight[part], fresh, ahead, won=model.won
+                )
+
+        threads.shared(some, -(-len(pipeline) // step), least=1)
         return found
 
     def _warn(self, pipeline: Pipeline) -> None:

@@ -7,7 +7,8 @@ import pytest
 import funnel as fn
 from funnel.datasets import simulate
 from funnel.errors import ExtrapolationWarning, InsufficientDataError, ValidationError
-from funnel.kernels import clock, ridge, scored
+from funnel.kernels import clock, ridge, scored, threads
+from funnel.models import hazard_regression
 from funnel.models.hazard_regression import HazardRegression
 from funnel.models.semi_markov import SemiMarkov
 from funnel.testing import fixtures
@@ -479,3 +480,18 @@ def test_draws_spread_as_the_deals_seen_allow():
     np.testing.assert_allclose(drawn.var(axis=0), expected, rtol=0.35)
     total = drawn.sum(axis=1).var()
     assert pytest.approx(expected.sum(), rel=0.35) == total
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_threads_change_no_chance(monkeypatch):
+    """Blocks of deals are the same ones, whoever works on them."""
+    monkeypatch.setattr(hazard_regression, "CELLS", 50_000)
+    history = fixtures.history()
+    fitted, pipeline = HazardRegression().fit(history), history.snapshot()
+    dates = fixtures.dates(history.observed_until)[:3]
+    found = []
+    for number in (1, 2, 3):
+        threads.put(number)
+        found.append(fitted.win_curve(pipeline, dates))
+    assert found[0].any()
+    assert all(np.array_equal(found[0], more) for more in found[1:])
