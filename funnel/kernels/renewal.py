@@ -12,7 +12,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 if TYPE_CHECKING:
     from funnel.typing import BoolArray, ComplexArray, FloatArray, IntArray
@@ -80,10 +79,21 @@ def _windows(paths: FloatArray, ages: IntArray, days: int) -> tuple[FloatArray, 
     The chances to move on each of the days from any first one on (a view), and the chance to be
     there before each of those that follow `ages`: 1 on the first.
     """
-    windows = sliding_window_view(paths, days, axis=1)
+    windows = _sliding(paths, days)
     alive = np.ones((len(ages), days))
     np.cumprod(windows[0, ages + 1, :-1], axis=1, out=alive[:, 1:])
     return windows[1:], alive
+
+
+def _sliding(values: FloatArray, days: int) -> FloatArray:
+    """(r, l), () -> (r, l - days + 1, days): a view of some days from each one on.
+
+    As `sliding_window_view`, whose checks take as long as a transform.
+    """
+    rows, length = values.shape
+    row, day = values.strides
+    shape = rows, length - days + 1, days
+    return np.ndarray(shape, values.dtype, values, strides=(row, day, day))
 
 
 def _starts(stay: FloatArray, ages: IntArray, width: int) -> IntArray:
@@ -237,7 +247,7 @@ def _later(moves: BoolArray, won: int, fresh: FloatArray, days: int) -> tuple[In
     after[: len(fresh), :days] = fresh[:, :days][:, ::-1]
     after[won, :days] = 1.0
     used = np.flatnonzero(moves & after.any(axis=1))
-    return used, sliding_window_view(after[used], days, axis=1)
+    return used, _sliding(after[used], days)
 
 
 def _are_few(ages: tuple[int, int], blocks: tuple[int, int], targets: int, dates: int) -> bool:
