@@ -98,7 +98,7 @@ def _power_sums(
     for begin in range(all_rows.start, all_rows.stop, CHUNK):
         rows = slice(begin, min(begin + CHUNK, all_rows.stop))
         cell, amount = cells(rows), amounts[rows]
-        first = int(cell.min() >= 0)
+        first = int(cell.dtype.kind == "u" or cell.min() >= 0)
         key = room[: len(cell)]
         np.copyto(key, cell)
         if not first:
