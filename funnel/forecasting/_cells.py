@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from funnel.typing import DateArray, FloatArray, IntArray
 
     Ask = Callable[[Any, IntArray, DateArray], FloatArray]
+    States = tuple[FloatArray, IntArray, IntArray]
 
 __all__ = ["Source"]
 
@@ -292,8 +293,15 @@ class Source:
             ]
         )
 
-    def _open_states(self, own: HasCells, cells: IntArray) -> tuple[FloatArray, IntArray, IntArray]:
-        """Return chances, parts and stages of cells of the model."""
+    def _open_states(self, own: HasCells, cells: IntArray) -> States:
+        """Return chances, parts and stages of cells of the model; the last ones are kept."""
+        last: tuple[IntArray, States] | None = self.__dict__.get("_last")
+        if last is None or not np.array_equal(last[0], cells):
+            last = self.__dict__["_last"] = cells, self._states_of(own, cells)
+        return last[1]
+
+    def _states_of(self, own: HasCells, cells: IntArray) -> States:
+        """Ask the model about cells."""
         days = self.horizon.edges.astype(np.int64) - 1
         past = int(np.searchsorted(days, self.pipeline.as_of, side="right"))
         won_by = np.zeros((len(cells), len(days)))
