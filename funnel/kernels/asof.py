@@ -67,7 +67,8 @@ def rows_on(
     if among is not None:
         lengths *= among
     most = int(deal[-1]) + 1 if len(deal) else 0
-    kind = np.int32 if len(at) < 1 << 31 else np.intp  # they wait beside those of the day before
+    # In large logs rows are narrow: they wait beside those of the day before.
+    kind = np.int32 if threads.LEAST <= len(at) < 1 << 31 else np.intp
 
     def held_on(day: IntArray) -> IntArray:
         found: IntArray = np.empty(most, dtype=kind)

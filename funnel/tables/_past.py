@@ -58,7 +58,7 @@ def snapshots(
     among = None if outcome is None else history.funnel.outcomes[history.stage] == outcome
     found = asof.rows_on(history.deal, history.at, cuts, among=among)
     for cut, rows in zip(cuts, found, strict=True):
-        known = _Known(history, rows.astype(np.intp), cut)  # once, not for each column
+        known = _Known(history, rows.astype(np.intp, copy=False), cut)  # once for all columns
         yield Pipeline._deferred(known.field, schema=history.schema, as_of=cut)  # noqa: SLF001
 
 
