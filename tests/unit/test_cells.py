@@ -9,7 +9,7 @@ import pytest
 
 import funnel as fn
 from funnel.errors import SchemaMismatchError, ValidationError
-from funnel.forecasting import _cells, _many
+from funnel.forecasting import _by_group, _cells, _many
 from funnel.forecasting._books import CellBook
 from funnel.forecasting._states import States
 from funnel.kernels import compound, threads
@@ -49,8 +49,10 @@ def random_cells(n, rng):
     return cell, amount
 
 
-def test_sums_are_those_of_all_rows():
+@pytest.mark.parametrize("least", [1, threads.LEAST], ids=["halves", "whole"])
+def test_sums_are_those_of_all_rows(least, monkeypatch):
     """Several chunks, cells that are seen late, rows in no cell, unknown amounts."""
+    monkeypatch.setattr(threads, "LEAST", least)
     cell, amount = random_cells(200_000, np.random.default_rng(1))
     cell[:70_000] = np.minimum(cell[:70_000], 9)
     orders = (COUNT, UNKNOWN, 1, 2, 3, 4)
@@ -58,6 +60,20 @@ def test_sums_are_those_of_all_rows():
     expected = sums_one_by_one(cell, amount, orders, found.shape[1])
     assert np.array_equal(expected[:2], found[:2])
     np.testing.assert_allclose(expected, found, rtol=1e-12)
+
+
+@pytest.mark.parametrize("least", [1, threads.LEAST], ids=["halves", "whole"])
+def test_weighted_sums_are_those_of_all_rows(least, monkeypatch):
+    """Several chunks; as a product of matrices has them."""
+    monkeypatch.setattr(threads, "LEAST", least)
+    rng = np.random.default_rng(8)
+    rows = 2 * CHUNK + 5
+    place, group = rng.integers(0, 9, rows), rng.integers(0, 4, rows)
+    amount, table = rng.random(rows), rng.random((9, 3))
+    found = weighted_sums(lambda some: (place[some], group[some], amount[some]), table, rows, 4)
+    money = amount[:, None] * table[place]
+    expected = [money[group == number].sum(axis=0) for number in range(4)]
+    np.testing.assert_allclose(found, expected)
 
 
 def test_sums_of_cells_that_are_far_apart_are_those_of_all_rows():
@@ -266,6 +282,7 @@ def test_cells_of_the_same_chances_are_one_class(unknown, monkeypatch):
     np.testing.assert_allclose(found, rows.expected_by_group, rtol=1e-10)
     booked = outlook.parts["booked"].expected_by_group
     monkeypatch.setattr(sums, "power_sums", lambda *_: pytest.fail("a further pass"))
+    monkeypatch.setattr(_by_group, "weighted_sums", lambda *_: pytest.fail("deal by deal"))
     halves = {stage.id: stage.win_probability / 2.0 for stage in pipeline.funnel.stages}
     other = pipeline.with_funnel(pipeline.funnel.with_probabilities(halves))
     half = model.forecast(other, HORIZON, by="owner").expected_by_group
@@ -527,3 +544,38 @@ def test_days_since_a_day_are_whole_and_bounded(as_of):
     day = np.array([as_of - 10, as_of - 90, as_of + 1, NO_DAY], dtype=np.int32)
     found = days_since(day, as_of, 50)
     assert ([10, 50, -1, -1], np.int32) == (found.tolist(), found.dtype)
+
+
+def test_groups_are_numbered_whatever_codes_there_are():
+    """Without the first category, with a gap, and with deals of which it is unknown."""
+    pipeline = HISTORY.snapshot()
+    owner = pipeline.columns["owner"]
+    names = np.array(["", *sorted(pipeline.schema.column("owner").categories)])
+    for kept in (owner >= 0, owner > 0, owner != 1, owner % 3 != 0):
+        for unknown in (False, True):
+            some = pipeline.select(kept)
+            column = some.columns["owner"].copy()
+            column[: 5 * unknown] = -1
+            some = attrs.evolve(some, columns={**some.columns, "owner": column})
+            keys, number = some.groups(["owner"])
+            own = some.to_columns()["owner"]
+            assert [(name,) for name in names if name in set(own)] == list(keys)
+            assert own.tolist() == [keys[place][0] for place in number]
+
+
+def test_curves_of_narrow_cells_are_those_of_wide_ones():
+    """Promises that there are not, and that have passed, have the lowest numbers."""
+    pipeline = HISTORY.snapshot()
+    model = fn.DealForecaster("textbook").without_history().model
+    cells = np.arange(12 * len(pipeline.funnel.ids))
+    dates = np.arange("2026-06-16", "2026-09-01", 20, dtype="datetime64[D]")
+    wide = model.cell_curves(cells, pipeline, dates)
+    assert wide.any()
+    assert np.array_equal(wide, model.cell_curves(cells.astype(np.uint16), pipeline, dates))
+
+
+def test_classes_are_numbered_as_they_come():
+    """Cells of the same answers, wherever they are; those left out are in none."""
+    answers = np.array([[0.5, 0.2, 0.5, 0.0, 0.2, 0.5], [1.0, 1.0, 1.0, 1.0, 1.0, 2.0]])
+    number, first = _by_group._classes(answers, np.array([0, 1, 2, 4, 5]))
+    assert ([0, 1, 0, 3, 1, 2], [0, 1, 5]) == (number.tolist(), first.tolist())

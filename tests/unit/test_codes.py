@@ -65,6 +65,14 @@ def test_promises_are_days_ahead_and_stages(days, as_of):
     assert found.tolist() == codes.promises(pickle.loads(pickle.dumps(built))).tolist()
 
 
+def test_the_kind_of_number_is_wide_enough():
+    """Also where the days fit into a byte, but the promises do not."""
+    as_of = np.datetime64("2026-06-30")
+    for ahead in range(1, 80):
+        built = promised([as_of + ahead, as_of + 1])
+        assert one_by_one(built) == codes.promises(built).tolist()
+
+
 def test_promises_of_a_snapshot_and_of_its_deals(tmp_path):
     """A snapshot makes them when it is asked, a part cuts them, a saved table makes them anew."""
     snapshot = HISTORY.snapshot()

@@ -141,6 +141,8 @@ def test_within_a_day_nothing_is_pushed():
 def test_the_rows_of_the_next_day_are_there_before_they_are_asked_for():
     """They are the same; whoever stops in the middle leaves no thread behind."""
     days = [9, 3, 5, 5, -1, 400]
+    many = np.arange(40_000)
+    assert np.array_equal(many, *asof.rows_on(many, many % 7, [9]))
     found = [rows.tolist() for rows in asof.rows_on(DEAL, AT, days)]
     fn.set_threads(1)
     assert found == [rows.tolist() for rows in asof.rows_on(DEAL, AT, days)]

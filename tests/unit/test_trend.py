@@ -11,7 +11,7 @@ from funnel.errors import (
     UnknownColumnError,
     ValidationError,
 )
-from funnel.kernels import stock
+from funnel.kernels import stock, threads
 from funnel.kernels.cells import CHUNK
 from funnel.metrics import _where
 from funnel.metrics.trend import _summarize, pipeline_trend
@@ -109,12 +109,15 @@ def test_days_of_a_simulated_company(seed):
     same(pipeline_trend(history, days), by_hand(history, days))
 
 
-def test_rows_beyond_one_chunk():
-    """Rows of one deal on both sides of the edge, and several chunks, as a plain loop has them."""
+@pytest.mark.parametrize("least", [1, threads.LEAST], ids=["halves", "whole"])
+def test_rows_beyond_one_chunk(least, monkeypatch):
+    """Rows of one deal on both sides of the edges, and several chunks, as a plain loop has them."""
+    monkeypatch.setattr(threads, "LEAST", least)
     rng = np.random.default_rng(3)
     rows = 2 * CHUNK + 7
     deal = np.sort(rng.integers(0, rows // 3, rows))
-    deal[CHUNK] = deal[CHUNK - 1]
+    for edge in (CHUNK, rows // 2):
+        deal[edge] = deal[edge - 1]
     at = rng.integers(0, 40, rows)
     at = at[np.lexsort((at, deal))].astype(np.int32)
     amount = np.where(rng.random(rows) < 0.1, NAN, rng.integers(0, 99, rows))
