@@ -22,6 +22,9 @@ CHUNK = 1 << 17
 BLOCK = 1 << 19
 """Rows counted at once: each count makes and adds an array of all cells."""
 
+SHORT = 180
+"""States of which two numbers multiplied fit into two bytes."""
+
 MOST_CELLS = 1 << 22
 """Beyond this many combinations of state, target and days, counting them saves nothing."""
 
@@ -167,19 +170,20 @@ def _keys(  # noqa: PLR0917 - as `count_stays`
 ) -> IntArray:
     """(p,), (p,), (p,) -> (p,): the cell of each stay, if it is fresh."""
     moves = np.int32(states * (states + 1))
-    day = np.subtract(at, since, dtype=np.int32)
-    day *= moves
-    key = stage.astype(np.int32)
-    # Arithmetic instead of masks: day and state of the next row are one number. After the last row
-    # of a deal, they stand for being there on the last day of all, and are the highest.
-    follows = np.empty_like(key)
-    np.subtract(deal[1:], deal[:-1], out=follows[:-1], dtype=np.int32)
-    follows[-1:] = 1
-    follows *= np.int32(until - since) * moves + np.int32(states)
-    np.maximum(follows[:-1], key[1:] + day[1:], out=follows[:-1])
-    key *= np.int32(states + 1)
-    key -= day
-    key += follows
+    if until * int(moves) + states < 1 << 31:
+        since = 0  # what is subtracted from both ends need not be
+    # Arithmetic instead of masks: day and state of a row are one number. After the last row of a
+    # deal, they stand for being there on the last day of all, and are the highest.
+    day = np.subtract(at, since, dtype=np.int32) if since else at
+    place: IntArray = np.multiply(day, moves, dtype=np.int32)
+    place += stage
+    key = np.empty_like(place)
+    np.subtract(deal[1:], deal[:-1], out=key[:-1], dtype=np.int32)
+    key[-1:] = 1
+    key *= np.int32((until - since) * int(moves) + states)
+    np.maximum(key[:-1], place[1:], out=key[:-1])
+    key -= place
+    key += stage * (np.int16 if states < SHORT else np.int32)(states + 2)
     return key
 
 

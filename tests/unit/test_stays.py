@@ -137,6 +137,32 @@ def test_threads_count_the_same_stays(monkeypatch):
         assert all(map(np.array_equal, found[0], more))
 
 
+@pytest.mark.parametrize("states", [stays.SHORT - 1, stays.SHORT, stays.SHORT + 20, 400])
+def test_more_states_than_a_narrow_number_has_room_for(states):
+    """States that nobody was in change nothing; moves times days go beyond 2^31."""
+    deal, at = np.array([0, 0, 1, 1, 1]), np.array([0, 3, 1, 1, 4]) + 25_000
+    stage = np.array([0, 2, 0, 1, 2], dtype=np.int16)
+
+    def counted(stage, states):
+        kinds = stays.count_stays(
+            deal,
+            at.astype(np.int32),
+            stage,
+            first_entered=np.array([0, 1]) + 25_000,
+            states=states,
+            since=25_000,
+            until=25_005,
+        )
+        return [column.tolist() for column in kinds]
+
+    expected = counted(stage, 3)
+    assert expected == counted(stage, states)
+    last = states - 1  # the highest numbers that there are
+    expected[0] = [last if one == 2 else one for one in expected[0]]
+    expected[1] = [last if one == 2 else one for one in expected[1]]
+    assert expected == counted(np.where(stage == 2, last, stage).astype(np.int16), states)
+
+
 def test_an_empty_log_has_no_stays():
     """No rows, no kinds."""
     nothing = np.empty(0, dtype=np.int32)
