@@ -14,7 +14,8 @@ def set_threads(number: int, /) -> None:
     No result depends on it, not by its last bit. A second thread takes its share of looking up,
     counting, adding up and gathering; sums of amounts are made by two at most, and snapshots of
     many days are prepared by one while the caller works with the one before. Tables of less than
-    one or two million rows are worked on by the caller alone.
+    one or two million rows are worked on by the caller alone, but for ``hazard-regression``, which
+    takes long for each deal: threads share its deals from some thousand on.
 
     Parameters
     ----------
