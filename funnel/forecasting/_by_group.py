@@ -105,9 +105,9 @@ def _by_class(
             order,
         )[: len(chance) * size]
         if sums.any():  # where no amount is unknown there need be no worth of those
-            table = np.zeros((len(chance), size))
-            table.reshape(-1)[: len(sums)] = sums
-            total += table.T @ (chance * np.reshape(worth, (-1, 1)))
+            missing = len(chance) * size - len(sums)
+            table = np.append(sums, np.zeros(missing)) if missing else sums
+            total += table.reshape(-1, size).T @ (chance * np.reshape(worth, (-1, 1)))
     return total
 
 
