@@ -23,6 +23,7 @@ SMALL, LARGE = 100_000, 10_000_000
 ALLOWED = 5e-4  # error of a quantile in standard deviations
 LIMIT = "reading chances and amounts: two sums"
 FRESH, WHOLE = "quantiles of a forecast", "forecast and quantiles, from a table"
+BUILT = "building the table of columns at hand, forecast and quantiles"
 
 
 def quantiles(outlook):
@@ -80,7 +81,8 @@ def money(deals, draws):
     contenders = [
         Contender(LIMIT, lambda: (p.sum(), a.sum()), "limit"),
         Contender(FRESH, quantiles, "ours", fresh=lambda: (attrs.evolve(outlook),)),
-        Contender(WHOLE, from_table, "ours", fresh=lambda: (attrs.evolve(table),)),
+        Contender(WHOLE, from_table, "ours", fresh=lambda: (data.built(table),)),
+        Contender(BUILT, lambda: from_table(data.built(table)), "ours"),
         Contender("the same table again", lambda: from_table(table), "ours"),
         Contender(
             "kernel, every deal with its own chance",

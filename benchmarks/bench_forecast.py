@@ -7,7 +7,6 @@ promised days and makes a whole forecast, of which the expected money is asked.
 
 from __future__ import annotations
 
-import attrs
 import data
 import numpy as np
 import rounds
@@ -42,10 +41,8 @@ def ours(table, by=()):
     """Return the rows of the library: a table that keeps nothing of earlier calls, and again."""
     return [
         Contender(LIMIT, lambda: np.sum(table.amount), "limit"),
-        Contender(
-            FIRST, lambda new: expected(new, by), "ours", fresh=lambda: (attrs.evolve(table),)
-        ),
-        Contender(BUILT, lambda: expected(attrs.evolve(table), by), "ours"),
+        Contender(FIRST, lambda new: expected(new, by), "ours", fresh=lambda: (data.built(table),)),
+        Contender(BUILT, lambda: expected(data.built(table), by), "ours"),
         Contender(AGAIN, lambda: expected(table, by), "ours"),
         Contender(
             OTHER, lambda new: expected(new, by), "ours", fresh=with_other_probabilities(table)

@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 
 import funnel as fn
+from funnel.tables.codes import encode
 
 STAGES = 8
 OWNERS = 1_000
@@ -135,6 +136,13 @@ def pipeline(deals: int) -> fn.Pipeline:
             "owner": rng.integers(0, OWNERS, deals).astype(small.columns["owner"].dtype),
         },
     )
+
+
+def built(table: fn.Pipeline) -> fn.Pipeline:
+    """Return the table as `Pipeline.from_columns` leaves it: with its codes, and without sums."""
+    found = attrs.evolve(table)
+    encode(found)
+    return found
 
 
 def months(table: fn.Pipeline) -> np.ndarray:

@@ -101,7 +101,7 @@ def _by_class(
         sums = cell_sums(
             pipeline,
             (numbering, source.by),
-            lambda deals: _sum(classes(deals), numbers(deals)),
+            lambda deals: classes(deals) + numbers(deals),
             order,
         )[: len(chance) * size]
         if sums.any():  # where no amount is unknown there need be no worth of those
@@ -109,11 +109,6 @@ def _by_class(
             table = np.append(sums, np.zeros(missing)) if missing else sums
             total += table.reshape(-1, size).T @ (chance * np.reshape(worth, (-1, 1)))
     return total
-
-
-def _sum(new: IntArray, other: IntArray) -> IntArray:
-    """Return the sum of two arrays in the first one, which nobody else has."""
-    return np.add(new, other, out=new)
 
 
 def _deal_by_deal(

@@ -32,8 +32,8 @@ def rows_on(
 ) -> Iterator[IntArray]:
     """Yield the rows that hold at the end of each day: the last one of every deal that has any.
 
-    ``(r,), (r,), d days in any order -> d times (k,)``, ascending, of the narrowest kind. Those of
-    the next day are searched for while the caller works with these.
+    ``(r,), (r,), d days in any order -> d times (k,)``, ascending, of 4 bytes in large logs. Those
+    of the next day are searched for there while the caller works with these.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def rows_on(
         count = 0
         for rows in _ranges(len(at), 16 * CHUNK):  # bytes, so more of them
             held = np.flatnonzero(np.subtract(day, begins[rows]) < lengths[rows])
-            np.add(held, rows.start, out=found[count : count + len(held)], casting="same_kind")
+            np.add(held, rows.start, out=found[count : count + len(held)])
             count += len(held)
         found.resize(count, refcheck=False)
         return found

@@ -241,7 +241,7 @@ def places(cells: Cells, rows: int) -> tuple[IntArray, IntArray]:
 def looked_up(found: IntArray, values: IntArray) -> Callable[[IntArray], IntArray]:
     """Return what gives the value of each of c ascending cells: (c,), (c + 1,).
 
-    The last value is that of the cell -1.
+    The last value is that of the cell -1 where it is not one of them.
     """
     size = int(found.max(initial=-1)) + 2
     if size > DENSE:

@@ -23,7 +23,7 @@ SPANNED = ("stage", "amount", "expected_close", "currency")
 
 
 def encode(pipeline: Pipeline) -> None:
-    """Look everything up in a large table; elsewhere it is done when it is asked for."""
+    """Look everything up in a large table that was just built; else it is done when asked for."""
     if len(pipeline) < MANY:
         return
     for name in SPANNED:
@@ -37,6 +37,8 @@ def span(pipeline: Pipeline, name: str) -> tuple[float, float]:
     Of some deals of a table it is that of all; without deals it is (0, -1), and it is NaN where a
     number is unknown. So no question looks for promises that have passed, or a second currency.
     """
+    if "_whole" in pipeline.__dict__:
+        return span(pipeline.__dict__["_whole"][0], name)
     spans = pipeline.__dict__.setdefault("_spans", {})
     if name not in spans:
         spans[name] = span_of(pipeline.stage if name == "stage" else pipeline.columns[name])

@@ -50,13 +50,13 @@ def _combinations(pipeline: Pipeline, by: Sequence[str]) -> IntArray:
 
     The first number is -1, of deals of which no value is known.
     """
-    code: IntArray = np.zeros(len(pipeline), dtype=np.int32)
-    for place, name in enumerate(by):
+    code: IntArray | None = None
+    for name in by:
         names, values = _labels(pipeline, name)
         rank = _ranks(names)
         digit = values if rank is None else rank.take(values, mode="wrap")
-        code = (code + np.int64(1)) * (len(names) + 1) + digit if place else digit
-    return code
+        code = digit if code is None else (code + np.int64(1)) * (len(names) + 1) + digit
+    return np.zeros(len(pipeline), dtype=np.int32) if code is None else code
 
 
 def used_groups(pipeline: Pipeline, by: Sequence[str]) -> Keys:

@@ -99,7 +99,6 @@ class Pipeline(Table):
             object.__setattr__(self, name, frozen(getattr(self, name)))
         owned = {name: frozen(values) for name, values in self.columns.items()}
         object.__setattr__(self, "columns", types.MappingProxyType(owned))
-        encode(self)
 
     @classmethod
     def from_columns(
@@ -181,7 +180,7 @@ class Pipeline(Table):
         rules.check({**table, "expected_close": arrays["expected_close"]}, ids)
         entered = dates["stage_entered"]
         unknown = np.full(len(ids), -1, dtype=np.int32)
-        return cls(
+        found = cls(
             schema=schema or Schema(funnel, columns),
             as_of=cut,
             ids=ids,
@@ -198,6 +197,8 @@ class Pipeline(Table):
             reopened=unknown.copy(),
             columns=arrays,
         )
+        encode(found)
+        return found
 
     @classmethod
     def from_opportunities(

@@ -92,8 +92,7 @@ class _View(Pipeline):
 def view(pipeline: Pipeline, rows: slice | IntArray) -> Pipeline:
     """Return some deals without touching a column that is not read, or copying a slice of one."""
     found = _View.__new__(_View)
-    spans = pipeline.__dict__.setdefault("_spans", {})
-    found.__dict__.update(_whole=(pipeline, rows), _spans=spans)
+    found.__dict__["_whole"] = pipeline, rows
     return found
 
 
